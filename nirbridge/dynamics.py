@@ -1,0 +1,167 @@
+"""How the source of a network steps time: what NIR leaves open.
+
+NIR describes neurons in continuous time. What a trained network really computes also depends on
+facts that no NIR field holds: the step, the integration scheme, the reset, the number of spikes a
+neuron may fire in one step. They travel as one record in the graph's metadata, under the key
+``nirbridge``, as a JSON string that plain ``nir.read`` keeps.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from numbers import Real
+from typing import Any
+
+import nir
+import numpy as np
+from numpy.typing import NDArray
+
+from nirbridge.diagnostics import diagnose, refuse, refuse_all
+
+METADATA_KEY = "nirbridge"
+
+WORDS: dict[str, tuple[object, ...]] = {
+    "scheme": ("euler", "exponential"),
+    "reset": ("value", "subtract"),
+    "comparison": (">", ">="),
+    "reset_delay": (0, 1),
+    "layer_delay": (0, 1),
+}
+
+
+@dataclass(frozen=True)
+class Dynamics:
+    """The canonical step I = A·I + gs·x; v = B·v + gm·I + c; spike; reset.
+
+    Parameters
+    ----------
+    dt
+        Time step in seconds, > 0.
+    scheme
+        ``euler``: A = 1 − dt/τ. ``exponential``: A = e^(−dt/τ). The same for B.
+    reset
+        ``value``: v becomes v_reset, as NIR says. ``subtract``: v loses v_threshold per spike.
+    spikes_per_step
+        Most spikes of one neuron in one step; None for as many as fit. More than one needs
+        ``reset="subtract"``.
+    comparison
+        A neuron fires where v ``>`` or ``>=`` its threshold.
+    reset_delay
+        0: the reset acts in the step of the spike. 1: in the next one, after the leak
+        (snnTorch's default; only with ``reset="subtract"`` and one spike per step).
+    layer_delay
+        Steps that a spike takes from one neuron population to the next: 0 in the frameworks,
+        1 on the chip. Spikes that close a loop always take one step.
+
+    Raises
+    ------
+    Refused
+        NB304 for an unknown word, a dt that is not positive and finite, or a combination that
+        has no meaning.
+
+    """
+
+    dt: float
+    scheme: str = "euler"
+    reset: str = "value"
+    spikes_per_step: int | None = 1
+    comparison: str = ">"
+    reset_delay: int = 0
+    layer_delay: int = 0
+
+    def __post_init__(self) -> None:
+        problems = []
+        if not (_is_number(self.dt) and np.isfinite(self.dt) and self.dt > 0):
+            problems.append(("dt", "a positive number of seconds", self.dt))
+        for name, words in WORDS.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or value not in words:
+                problems.append((name, f"one of {', '.join(map(repr, words))}", value))
+        n = self.spikes_per_step
+        if n is not None and (not isinstance(n, int) or isinstance(n, bool) or n < 1):
+            problems.append(("spikes_per_step", "an integer >= 1, or None for no limit", n))
+        elif n != 1 and self.reset == "value":
+            problems.append(("spikes_per_step", "1 with reset='value'", n))
+        if self.reset_delay == 1 and (self.reset == "value" or n != 1):
+            problems.append(
+                ("reset_delay", "0, unless reset='subtract' and spikes_per_step=1", 1)
+            )
+        refuse_all(
+            diagnose("NB304", node=name, limit=limit, found=repr(value))
+            for name, limit, value in problems
+        )
+
+    def factor(self, tau: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Factor per step (A or B above) of a state with time constant ``tau`` in seconds."""
+        ratio = self.dt / np.asarray(tau, np.float64)
+        return 1.0 - ratio if self.scheme == "euler" else np.exp(-ratio)
+
+    def complement(self, tau: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """1 − :meth:`factor`, without cancellation for long time constants."""
+        ratio = self.dt / np.asarray(tau, np.float64)
+        return ratio if self.scheme == "euler" else -np.expm1(-ratio)
+
+    def attach(self, graph: nir.NIRGraph) -> nir.NIRGraph:
+        """The same graph with this record in its metadata (a new graph; nodes are shared)."""
+        metadata = {**graph.metadata, METADATA_KEY: json.dumps({"version": 1, **asdict(self)})}
+        return nir.NIRGraph(
+            dict(graph.nodes), list(graph.edges), metadata=metadata, type_check=False
+        )
+
+    @classmethod
+    def of(cls, graph: nir.NIRGraph) -> Dynamics | None:
+        """The record in a graph's metadata, or None if it has none.
+
+        Raises
+        ------
+        Refused
+            NB304 if there is a record that cannot be understood.
+
+        """
+        record = _metadata_record(graph)
+        if record is None:
+            return None
+        return cls(**record)
+
+    def override(self, node: nir.NIRNode) -> Dynamics:
+        """This record with the exceptions that a node carries in its own metadata."""
+        record = _metadata_record(node)
+        return self if record is None else replace(self, **record)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as plain values, for JSON."""
+        return asdict(self)
+
+
+def annotate(node: nir.NIRNode, **exceptions: object) -> None:
+    """Write the exceptions of one node to the graph's :class:`Dynamics` into its metadata."""
+    node.metadata = {**node.metadata, METADATA_KEY: json.dumps({"version": 1, **exceptions})}
+
+
+def _metadata_record(node: nir.NIRNode) -> dict[str, Any] | None:
+    """Parse the JSON record of a node or graph; only known fields are accepted."""
+    text = node.metadata.get(METADATA_KEY) if isinstance(node.metadata, dict) else None
+    if text is None:
+        return None
+    try:
+        record = json.loads(text)
+        version = record.pop("version")
+    except (TypeError, ValueError, KeyError, AttributeError):
+        raise refuse(
+            "NB304", node="metadata", limit="a JSON record with a version", found=repr(text)[:80]
+        ) from None
+    known = {f.name for f in fields(Dynamics)}
+    unknown = sorted(set(record) - known)
+    if version != 1 or unknown:
+        raise refuse(
+            "NB304",
+            node="metadata",
+            limit=f"version 1 with the fields {', '.join(sorted(known))}",
+            found=f"version {version!r}, unknown fields {unknown}",
+        )
+    return dict(record)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)

@@ -1,0 +1,58 @@
+"""``nir.NIRGraph`` → ``.nir`` file, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from copy import copy
+from pathlib import Path
+
+import nir
+import numpy as np
+
+from nirbridge.diagnostics import refuse_all
+from nirbridge.files import replacing
+from nirbridge.graph.inline import inline
+from nirbridge.graph.nodes import kind
+from nirbridge.graph.shapes import Shape, infer
+from nirbridge.graph.verify import verify
+
+
+def write(graph: nir.NIRGraph, path: str | os.PathLike[str]) -> None:
+    """Write a graph that plain ``nir.read`` can open.
+
+    The file appears only when it is complete: ``nir.write`` alone leaves a truncated file behind
+    when it fails.
+
+    Raises
+    ------
+    Refused
+        NB2xx if the graph is not well-formed.
+    OSError
+        If the place cannot be written to.
+
+    """
+    refuse_all(verify(graph))
+    complete = _with_input_shapes(graph, infer(inline(graph))[0], "")
+    with replacing(Path(path)) as temporary:
+        nir.write(str(temporary), complete)
+
+
+def _with_input_shapes(
+    graph: nir.NIRGraph, shapes: dict[str, tuple[Shape, Shape]], path: str
+) -> nir.NIRGraph:
+    """A copy in which convolutions and Flatten carry the input shape that nir.write asks for."""
+    nodes: dict[str, nir.NIRNode] = {}
+    for name, node in graph.nodes.items():
+        nodes[name] = node
+        if isinstance(node, nir.NIRGraph):
+            nodes[name] = _with_input_shapes(node, shapes, f"{path}{name}.")
+        elif kind(node) in ("Conv1d", "Conv2d", "Flatten") and path + name in shapes:
+            shape = shapes[path + name][0]
+            nodes[name] = copy(node)
+            if kind(node) == "Flatten":
+                nodes[name].input_type = {"input": np.array(shape)}
+            else:
+                nodes[name].input_shape = shape[1] if len(shape) == 2 else np.array(shape[1:])
+    return nir.NIRGraph(
+        nodes, list(graph.edges), metadata=dict(graph.metadata), type_check=False
+    )
