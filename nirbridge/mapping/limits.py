@@ -1,0 +1,136 @@
+"""What a chip cannot hold of a configuration: every violation at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nirbridge.diagnostics import Diagnostic, diagnose
+from nirbridge.targets import ChipSpec, target
+
+if TYPE_CHECKING:
+    from nirbridge.mapping.config import XyloConfig
+
+
+def violations(
+    config: XyloConfig, chip: str | ChipSpec, names: Sequence[str] | None = None
+) -> list[Diagnostic]:
+    """Compare a configuration with a chip.
+
+    Parameters
+    ----------
+    config
+        Any well-formed configuration.
+    chip
+        Name or record of the chip.
+    names
+        What to call each hidden neuron in a diagnostic; ``hidden[i]`` by default.
+
+    """
+    spec = target(chip)
+    found = _counts(config, spec)
+    label = names if names is not None else [f"hidden[{i}]" for i in range(config.n_hidden)]
+    found += _connections(config, spec, label)
+    found += _biases(config, spec, label)
+    found += _synapses(config, spec, label)
+    return found
+
+
+def _counts(config: XyloConfig, spec: ChipSpec) -> list[Diagnostic]:
+    counts = (
+        ("NB601", "inputs", config.n_in, "input"),
+        ("NB602", "hidden", config.n_hidden, "hidden"),
+        ("NB603", "outputs", config.n_out, "output"),
+    )
+    return [
+        diagnose(code, node=node, limit=spec.cite(limit), found=found)
+        for code, limit, found, node in counts
+        if found > spec.limits()[limit].value
+    ]
+
+
+def _connections(config: XyloConfig, spec: ChipSpec, label: Sequence[str]) -> list[Diagnostic]:
+    """Fan-out counts pairs: one memory entry carries the weights of both synapses."""
+    pairs = (config.weights_rec != 0).any(axis=2)
+    fan_out = pairs.sum(axis=1)
+    found = []
+    over = np.flatnonzero(fan_out > spec.fan_out.value)
+    if len(over):
+        worst = int(fan_out.argmax())
+        found.append(
+            diagnose(
+                "NB604",
+                node=label[worst],
+                limit=spec.cite("fan_out"),
+                found=f"{fan_out[worst]} ({len(over)} neurons over the limit)",
+            )
+        )
+    if fan_out.sum() > spec.entries.value:
+        found.append(
+            diagnose(
+                "NB605", node="hidden", limit=spec.cite("entries"), found=int(fan_out.sum())
+            )
+        )
+    if spec.aliases.value == 0 and (config.aliases >= 0).any():
+        first = int(np.argmax(config.aliases >= 0))
+        found.append(
+            diagnose("NB608", node=label[first], limit=spec.cite("aliases"), found="an alias")
+        )
+    return found
+
+
+def _biases(config: XyloConfig, spec: ChipSpec, label: Sequence[str]) -> list[Diagnostic]:
+    """Signed biases of the chip's width; a width of 0 bits allows none."""
+    high = 2 ** (spec.bias_bits.value - 1) - 1 if spec.bias_bits.value else 0
+    low = -high - 1 if spec.bias_bits.value else 0
+    found = []
+    for field, values in (("bias", config.bias), ("bias_out", config.bias_out)):
+        outside = np.flatnonzero((values < low) | (values > high))
+        if len(outside):
+            i = int(outside[0])
+            node = label[i] if field == "bias" else f"output[{i}]"
+            found.append(
+                diagnose(
+                    "NB606",
+                    node=node,
+                    limit=f"{low}..{high}: {spec.cite('bias_bits')}",
+                    found=f"{field}[{i}] = {values[i]} ({len(outside)} such values)",
+                )
+            )
+    return found
+
+
+def _synapses(config: XyloConfig, spec: ChipSpec, label: Sequence[str]) -> list[Diagnostic]:
+    """A synapse with shift 0 is silent; a second synapse needs a chip that has one."""
+    found = []
+    used = [
+        (config.weights_in[:, :, k] != 0).any(axis=0)
+        | (config.weights_rec[:, :, k] != 0).any(axis=0)
+        for k in (0, 1)
+    ]
+    used_out = (config.weights_out != 0).any(axis=0)
+    outputs = [f"output[{i}]" for i in range(config.n_out)]
+    for field, dash, carries, names in (
+        ("dash_syn", config.dash_syn, used[0], label),
+        ("dash_syn_2", config.dash_syn_2, used[1], label),
+        ("dash_syn_out", config.dash_syn_out, used_out, outputs),
+    ):
+        dead = np.flatnonzero((dash == 0) & carries)
+        if len(dead):
+            i = int(dead[0])
+            found.append(
+                diagnose(
+                    "NB607",
+                    node=names[i],
+                    limit=f"{field} 1..15",
+                    found=f"{field}[{i}] = 0 ({len(dead)} such neurons)",
+                )
+            )
+    if spec.synapses.value < 2 and used[1].any():
+        i = int(np.argmax(used[1]))
+        found.append(
+            diagnose("NB608", node=label[i], limit=spec.cite("synapses"), found="2 synapses")
+        )
+    return found

@@ -1,0 +1,48 @@
+"""What a chip can hold: a record of limits, each with its source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One limit of a chip.
+
+    ``standing`` says how sure it is: ``documented`` (the vendor says so), ``inferred`` (follows
+    from register or memory widths), ``assumed``.
+    """
+
+    value: int
+    unit: str
+    source: str
+    standing: str = "documented"
+
+    def __str__(self) -> str:
+        return f"{self.value} {self.unit}"
+
+
+@dataclass(frozen=True)
+class ChipSpec:
+    """Limits of one chip of the Xylo family. Number formats are those of ``XyloConfig``."""
+
+    name: str
+    title: str
+    inputs: Limit
+    hidden: Limit
+    outputs: Limit
+    synapses: Limit
+    fan_out: Limit
+    entries: Limit
+    bias_bits: Limit
+    aliases: Limit
+
+    def limits(self) -> dict[str, Limit]:
+        """All limits by field name."""
+        found = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: value for name, value in found.items() if isinstance(value, Limit)}
+
+    def cite(self, name: str) -> str:
+        """A limit as a diagnostic shows it: value, unit, chip, standing."""
+        limit = self.limits()[name]
+        return f"{limit} ({self.title}; {limit.standing})"
