@@ -34,23 +34,24 @@ EXAMPLE = publish.Example(
         dt=snn_common.DT,
         scheme="euler",
         reset="subtract",
-        reset_delay=0,
+        reset_delay=1,
         spikes_per_step=1,
         comparison=">",
     ),
-    description="Feed-forward CubaLIF with two hidden layers and the same decays everywhere.",
+    description="Feed-forward CubaLIF with two hidden layers, the same decays everywhere.",
 )
 
 
 def synaptic(size: int) -> nn.Module:
-    """One layer of neurons; the parameters are vectors because the exporter needs a shape."""
+    """One layer of neurons with snnTorch's default reset, by subtraction in the next step.
+
+    The parameters are vectors because the exporter needs a shape.
+    """
     neuron: nn.Module = snn.Synaptic(
         alpha=torch.full((size,), ALPHA),
         beta=torch.full((size,), BETA),
         threshold=torch.ones(size),
         init_hidden=True,
-        reset_mechanism="subtract",
-        reset_delay=False,
     )
     return neuron
 
