@@ -1,8 +1,25 @@
 """From a spiking network in NIR to a verified configuration of a Xylo chip."""
 
+from nirbridge.deployment import Deployment, load
 from nirbridge.diagnostics import Diagnostic, Refused
 from nirbridge.dynamics import Dynamics
 from nirbridge.graph import read, write
+from nirbridge.mapping import XyloConfig
+from nirbridge.pipeline import convert
+from nirbridge.simulate import Recording, simulate, simulate_stepped
 
-__all__ = ["Diagnostic", "Dynamics", "Refused", "read", "write"]
+__all__ = [
+    "Deployment",
+    "Diagnostic",
+    "Dynamics",
+    "Recording",
+    "Refused",
+    "XyloConfig",
+    "convert",
+    "load",
+    "read",
+    "simulate",
+    "simulate_stepped",
+    "write",
+]
 __version__ = "0.1.0"

@@ -1,7 +1,8 @@
 """The record for "no": every refusal names node, rule, limit, found value and remedy.
 
 The codes below are the whole list. The first digit is the stage:
-1 read, 2 verify, 3 time, 4 lower, 5 quantise, 6 fit to the chip, 7 configuration, 8 raster and files.
+1 read, 2 verify, 3 time, 4 lower, 5 quantise, 6 fit to the chip,
+7 configuration, 8 raster, files and usage.
 """
 
 from __future__ import annotations
@@ -203,6 +204,7 @@ RULES: dict[str, Rule] = {
     ),
     "NB804": Rule("raster", "there is one label per sample", "give labels of shape (B,)"),
     "NB805": Rule("files", "existing output is kept", "choose another place, or pass --force"),
+    "NB807": Rule("files", "input is readable and output is writable", "check path and rights"),
     "NB806": Rule("usage", "an option takes one of its known values", "choose one of those"),
 }
 

@@ -102,6 +102,12 @@ class Dynamics:
         ratio = self.dt / np.asarray(tau, np.float64)
         return ratio if self.scheme == "euler" else -np.expm1(-ratio)
 
+    def tau(self, factor: float) -> float:
+        """Time constant in seconds whose :meth:`factor` is ``factor``, 0 < factor < 1."""
+        if self.scheme == "euler":
+            return self.dt / (1.0 - factor)
+        return float(-self.dt / np.log(factor))
+
     def attach(self, graph: nir.NIRGraph) -> nir.NIRGraph:
         """The same graph with this record in its metadata (a new graph; nodes are shared)."""
         metadata = {**graph.metadata, METADATA_KEY: json.dumps({"version": 1, **asdict(self)})}
@@ -125,7 +131,7 @@ class Dynamics:
         return cls(**record)
 
     def override(self, node: nir.NIRNode) -> Dynamics:
-        """This record with the exceptions that a node carries in its own metadata."""
+        """The record with the exceptions that a node carries in its own metadata."""
         record = _metadata_record(node)
         return self if record is None else replace(self, **record)
 

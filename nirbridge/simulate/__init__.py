@@ -2,5 +2,6 @@
 
 from nirbridge.simulate.integer import simulate
 from nirbridge.simulate.recording import Recording, State
+from nirbridge.simulate.stepped import FloatRecording, simulate_stepped
 
-__all__ = ["Recording", "State", "simulate"]
+__all__ = ["FloatRecording", "Recording", "State", "simulate", "simulate_stepped"]

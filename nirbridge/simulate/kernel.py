@@ -15,57 +15,66 @@ from numba import njit
 from nirbridge.simulate import lanes
 
 _LANES = np.uint64(lanes.LANES)
+_GROUP = np.uint64(lanes.LANES * lanes.GROUP)
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
 _compiled = njit(cache=True, nogil=True, error_model="numpy")
 _inlined = njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 
 
-@_inlined  # type: ignore[untyped-decorator]
-def _add_row(current: Any, row: Any, n: Any, rows: Any, weights: Any, index: Any) -> None:
-    """current[j] = sat(current[j] + n·(w[j] << shift)) along one packed weight row.
+@_inlined
+def _accumulate(current: Any, base: Any, source: Any, n: Any, amount: Any, shift: Any, rows: Any, places: Any, factors: Any) -> None:
+    """current[j] = sat(current[j] + n·(w[j] << shift)), row after row."""
+    bands, band, place, fits, weights, index = rows
+    k = _ZERO
+    while k < n:
+        b = band[base + source[k]]
+        m = _ZERO
+        wide = False
+        while k < n and band[base + source[k]] == b:
+            row = base + source[k]
+            f = np.int16(np.uint64(amount[source[k]]) << shift)
+            wide |= f > fits[row]
+            places[m] = place[row]
+            factors[m] = f
+            m += _ONE
+            k += _ONE
+        first, length = bands[b, 0], bands[b, 1]
+        if bands[b, 2]:
+            for r in range(_ZERO, m):
+                for e in range(places[r], places[r] + length):
+                    current[index[e]] = lanes.add_entry(current[index[e]], factors[r], weights[e])
+        elif wide:
+            for o in range(_ZERO, length, _LANES):
+                lanes.add_rows_wide(current, first + o, places, factors, m, weights, o)
+        else:
+            o = _ZERO
+            while o + _GROUP <= length:
+                lanes.add_rows_group(current, first + o, places, factors, m, weights, o)
+                o += _GROUP
+            while o < length:
+                lanes.add_rows(current, first + o, places, factors, m, weights, o)
+                o += _LANES
 
-    ``rows[row]`` is: first target, number of targets, place of the first weight, shift, largest
-    multiplier for which all products fit 16 bits, and whether it is a list of entries.
-    """
-    first, length, place = rows[row, 0], rows[row, 1], rows[row, 2]
-    m = np.int16(np.uint64(n) << rows[row, 3])
-    if rows[row, 5]:
-        for k in range(place, place + length):
-            current[index[k]] = lanes.add_entry(current[index[k]], m, weights[k])
-    elif np.uint64(m) <= rows[row, 4]:
-        for k in range(_ZERO, length, _LANES):
-            lanes.add_row(current, first + k, m, weights, place + k)
-    else:
-        for k in range(_ZERO, length, _LANES):
-            lanes.add_row_wide(current, first + k, m, weights, place + k)
 
-
-@_inlined  # type: ignore[untyped-decorator]
+@_inlined
 def _fire(v: Any, threshold: Any, limit: Any, counts: Any, active: Any) -> Any:
     """Count spikes, subtract thresholds; ``active`` lists who fired. Returns how many fired."""
     fired = _ZERO
     for first in range(_ZERO, np.uint64(v.shape[0]), _LANES):
-        mask = lanes.reached(v, threshold, first)
+        mask = lanes.fire(v, threshold, counts, limit, first)
         while mask != _ZERO:
-            j = first + lanes.lowest_bit(mask)
+            active[fired] = first + lanes.lowest_bit(mask)
             mask &= mask - _ONE
-            n = 0
-            rest = np.int32(v[j])
-            while rest >= threshold[j] and n < limit:
-                rest -= threshold[j]
-                n += 1
-            v[j] = rest
-            counts[j] = n
-            active[fired] = j
             fired += _ONE
     return fired
 
 
-@_compiled  # type: ignore[untyped-decorator]
+@_compiled
 def _fire_aliased(
     v: Any, threshold: Any, limit: Any, counts: Any, active: Any, aliases: Any
 ) -> Any:
     """As :func:`_fire`; each neuron's total is also added to its alias target, in index order."""
+    counts[:] = 0
     for j in range(aliases.shape[0]):
         while v[j] >= threshold[j] and counts[j] < limit:
             v[j] -= threshold[j]
@@ -75,23 +84,23 @@ def _fire_aliased(
     return _spiking(counts, active)
 
 
-@_compiled  # type: ignore[untyped-decorator]
+@_compiled
 def _spiking(counts: Any, active: Any) -> Any:
-    """List in ``active`` the neurons whose count is not 0."""
+    """List in ``active`` the places whose count is not 0; returns how many."""
     fired = _ZERO
     for j in range(counts.shape[0]):
-        if counts[j] > 0:
-            active[fired] = j
-            fired += _ONE
+        active[fired] = j
+        fired += np.uint64(counts[j] > 0)
     return fired
 
 
-@_compiled  # type: ignore[untyped-decorator]
+@_compiled
 def run(
     raster: Any,
     first: int,
     last: int,
-    packed: Any,
+    rows: Any,
+    shifts: Any,
     hidden: Any,
     outputs: Any,
     two: bool,
@@ -107,16 +116,20 @@ def run(
     outputs. ``state`` int16 arrays (B, padded n), updated in place; ``output`` uint8
     (B, T, n_out); ``record`` arrays (B, T, n), or with T = 0 to skip.
     """
-    rows, weights, index = packed
     dash_mem, dash_syn, dash_syn_2, threshold, bias, aliases, limit = hidden
     dash_mem_out, dash_syn_out, threshold_out, bias_out, limit_out = outputs
     spikes_rec, i1_rec, i2_rec, v_rec, io_rec, vo_rec = record
+    shift_in, shift_rec, shift_out = np.uint64(shifts[0]), np.uint64(shifts[1]), np.uint64(shifts[2])
     n_in, n_hidden, n_out = np.uint64(raster.shape[2]), aliases.shape[0], output.shape[2]
     second = n_in + np.uint64(n_hidden)
     onto_outputs = second + second
     recording = spikes_rec.shape[1] > 0
-    active = np.zeros(threshold.shape[0], np.uint64)
-    active_out = np.zeros(threshold_out.shape[0], np.uint64)
+    active_in = np.zeros(n_in + _ONE, np.uint64)
+    active = np.zeros(threshold.shape[0] + 1, np.uint64)
+    active_out = np.zeros(threshold_out.shape[0] + 1, np.uint64)
+    places = np.zeros(n_in + np.uint64(threshold.shape[0]), np.uint64)
+    factors = np.zeros(n_in + np.uint64(threshold.shape[0]), np.int16)
+    counts_in = np.zeros(n_in, np.int16)
     counts_out = np.zeros(threshold_out.shape[0], np.int16)
     none = np.zeros(threshold_out.shape[0], np.int16)
     for b in range(first, last):
@@ -124,20 +137,17 @@ def run(
         v, io, vo = state[3][b], state[4][b], state[5][b]
         n_active = _spiking(counts, active)
         for t in range(raster.shape[1]):
+            n_active_in = _ZERO
             for c in range(n_in):
-                n = raster[b, t, c]
-                if n > 0:
-                    _add_row(i1, c, n, rows, weights, index)
-                    if two:
-                        _add_row(i2, second + c, n, rows, weights, index)
-            for k in range(n_active):
-                j = active[k]
-                n = counts[j]
-                counts[j] = 0
-                _add_row(i1, n_in + j, n, rows, weights, index)
-                if two:
-                    _add_row(i2, second + n_in + j, n, rows, weights, index)
-                _add_row(io, onto_outputs + j, n, rows, weights, index)
+                counts_in[c] = raster[b, t, c]
+                active_in[n_active_in] = c
+                n_active_in += np.uint64(counts_in[c] > 0)
+            _accumulate(i1, _ZERO, active_in, n_active_in, counts_in, shift_in, rows, places, factors)
+            _accumulate(i1, n_in, active, n_active, counts, shift_rec, rows, places, factors)
+            if two:
+                _accumulate(i2, second, active_in, n_active_in, counts_in, shift_in, rows, places, factors)
+                _accumulate(i2, second + n_in, active, n_active, counts, shift_rec, rows, places, factors)
+            _accumulate(io, onto_outputs, active, n_active, counts, shift_out, rows, places, factors)
             for j in range(_ZERO, np.uint64(threshold.shape[0]), _LANES):
                 lanes.decay(i1, dash_syn, j)
                 if two:
@@ -150,8 +160,9 @@ def run(
             for j in range(_ZERO, np.uint64(threshold_out.shape[0]), _LANES):
                 lanes.decay(io, dash_syn_out, j)
                 lanes.integrate(vo, dash_mem_out, io, none, bias_out, j)
-            for k in range(_fire(vo, threshold_out, limit_out, counts_out, active_out)):
-                output[b, t, active_out[k]] = counts_out[active_out[k]]
+                lanes.fire(vo, threshold_out, counts_out, limit_out, j)
+            for j in range(n_out):
+                output[b, t, j] = counts_out[j]
             if recording:
                 for j in range(n_hidden):
                     spikes_rec[b, t, j] = counts[j]

@@ -84,15 +84,35 @@ class _Lanes:
         self.builder.store(value, self.pointer, align=self.align)
 
 
-def _row_codegen(combine: Callable[[Any, Any, Any, Any], Any]) -> Callable[..., Any]:
+def _rows_codegen(groups: int, combine: Callable[[Any, Any, Any, Any], Any]) -> Callable[..., Any]:
+    """Add many rows to ``groups`` · 32 lanes, which stay in registers meanwhile."""
+
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        current, j, m, weights, o = args
-        target = _Lanes(context, builder, signature.args[0], current, j)
-        weight = _Lanes(context, builder, signature.args[3], weights, o, _I8)
-        target.store(combine(builder, target.load(), _splat(builder, m), weight.load()))
+        current, j, place, m, n, weights, o = args
+        t_current, _, t_place, t_m, _, t_weights, _ = signature.args
+
+        def lane(type_: Any, array: Any, index: Any, g: int, element: Any) -> _Lanes:
+            index = builder.add(index, ir.Constant(index.type, g * LANES))
+            return _Lanes(context, builder, type_, array, index, element)
+
+        targets = [lane(t_current, current, j, g, _I16) for g in range(groups)]
+        sums = [cgutils.alloca_once_value(builder, target.load()) for target in targets]
+        with cgutils.for_range(builder, n) as loop:
+            row = builder.add(_element(context, builder, t_place, place, loop.index), o)
+            factor = _splat(builder, _element(context, builder, t_m, m, loop.index))
+            for g, total in enumerate(sums):
+                weight = lane(t_weights, weights, row, g, _I8).load()
+                builder.store(combine(builder, builder.load(total), factor, weight), total)
+        for target, total in zip(targets, sums, strict=True):
+            target.store(builder.load(total))
         return context.get_dummy_value()
 
     return codegen
+
+
+def _element(context: Any, builder: Any, type_: Any, array: Any, index: Any) -> Any:
+    data = context.make_array(type_)(context, builder, array).data
+    return builder.load(cgutils.gep_inbounds(builder, data, index))
 
 
 def _narrow(builder: Any, current: Any, m: Any, w: Any) -> Any:
@@ -104,18 +124,19 @@ def _wide(builder: Any, current: Any, m: Any, w: Any) -> Any:
     return _clamp(builder, builder.add(current, builder.mul(m, w)))
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def add_row(typing: Any, current: Any, j: Any, m: Any, weights: Any, o: Any) -> Any:  # noqa: ARG001
-    """current[j:] = sat(current + m·w), where m·w is known to fit 16 bits. Weights are 8 bits."""
-    signature = types.void(current, types.uintp, types.int16, weights, types.uintp)
-    return signature, _row_codegen(_narrow)
+def _rows_intrinsic(groups: int, combine: Callable[[Any, Any, Any, Any], Any]) -> Any:
+    def add(typing: Any, current: Any, j: Any, place: Any, m: Any, n: Any, weights: Any, o: Any) -> Any:  # noqa: ARG001
+        u = types.uintp
+        signature = types.void(current, u, place, m, u, weights, u)
+        return signature, _rows_codegen(groups, combine)
+    add.__name__ = f"add_rows_{groups}{combine.__name__}"
+    return intrinsic(add)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def add_row_wide(typing: Any, current: Any, j: Any, m: Any, weights: Any, o: Any) -> Any:  # noqa: ARG001
-    """As :func:`add_row` for any m·w, evaluated in 32 bits and saturated once."""
-    signature = types.void(current, types.uintp, types.int16, weights, types.uintp)
-    return signature, _row_codegen(_wide)
+GROUP = 4
+add_rows = _rows_intrinsic(1, _narrow)
+add_rows_group = _rows_intrinsic(GROUP, _narrow)
+add_rows_wide = _rows_intrinsic(1, _wide)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -169,18 +190,39 @@ def integrate(typing: Any, v: Any, dash: Any, i1: Any, i2: Any, bias: Any, j: An
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def reached(typing: Any, v: Any, threshold: Any, j: Any) -> Any:  # noqa: ARG001
-    """32 bits: bit k says whether v[j + k] has reached its threshold."""
+def fire(typing: Any, v: Any, threshold: Any, counts: Any, limit: Any, j: Any) -> Any:  # noqa: ARG001
+    """Spike while the threshold is reached, at most ``limit`` times; counts[j:] says how often.
+
+    Returns 32 bits: bit k says whether neuron j + k fired.
+    """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        x, limit = (
-            _Lanes(context, builder, type_, array, args[2]).load()
-            for type_, array in zip(signature.args[:2], args[:2], strict=True)
+        membrane, thresholds, spikes = (
+            _Lanes(context, builder, type_, array, args[4])
+            for type_, array in zip(signature.args[:3], args[:3], strict=True)
         )
-        mask = builder.bitcast(builder.icmp_signed(">=", x, limit), ir.IntType(LANES))
-        return builder.zext(mask, ir.IntType(64))
+        zero = _constant(_I16, 0)
+        level = thresholds.load()
+        v_, n_ = (cgutils.alloca_once_value(builder, x) for x in (membrane.load(), zero))
+        with cgutils.for_range(builder, args[3]) as loop:
+            x = builder.load(v_)
+            reached = builder.icmp_signed(">=", x, level)
+            none = builder.icmp_unsigned("==", _bits(builder, reached), ir.Constant(_I32, 0))
+            with builder.if_then(none, likely=True):
+                loop.do_break()
+            builder.store(builder.sub(x, builder.select(reached, level, zero)), v_)
+            one = builder.zext(reached, _vector(_I16))
+            builder.store(builder.add(builder.load(n_), one), n_)
+        membrane.store(builder.load(v_))
+        spikes.store(builder.load(n_))
+        fired = builder.icmp_signed(">", builder.load(n_), zero)
+        return builder.zext(_bits(builder, fired), ir.IntType(64))
 
-    return types.uint64(v, threshold, types.uintp), codegen
+    return types.uint64(v, threshold, counts, types.uintp, types.uintp), codegen
+
+
+def _bits(builder: Any, mask: Any) -> Any:
+    return builder.bitcast(mask, ir.IntType(LANES))
 
 
 @intrinsic  # type: ignore[untyped-decorator]

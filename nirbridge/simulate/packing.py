@@ -29,12 +29,11 @@ def packed(config: XyloConfig) -> tuple[Any, ...]:
 
 def _pack(config: XyloConfig) -> tuple[Any, ...]:
     w_in, w_rec = config.weights_in, config.weights_rec
-    shift_in, shift_rec = config.weight_shift_in, config.weight_shift_rec
     rows = _Rows()
     for synapse in (0, 1):
-        rows.add(w_in[:, :, synapse], shift_in)
-        rows.add(w_rec[:, :, synapse], shift_rec)
-    rows.add(config.weights_out, config.weight_shift_out)
+        rows.add(w_in[:, :, synapse])
+        rows.add(w_rec[:, :, synapse])
+    rows.add(config.weights_out)
     hidden = (
         *(_lanes(x) for x in (config.dash_mem, config.dash_syn, config.dash_syn_2)),
         _lanes(config.threshold, INT16.high),
@@ -50,7 +49,8 @@ def _pack(config: XyloConfig) -> tuple[Any, ...]:
     )
     two = bool(w_in[:, :, 1].any() or w_rec[:, :, 1].any())
     aliased = bool((config.aliases >= 0).any())
-    return rows.arrays(), hidden, outputs, two, aliased
+    shifts = (config.weight_shift_in, config.weight_shift_rec, config.weight_shift_out)
+    return rows.arrays(), shifts, hidden, outputs, two, aliased
 
 
 def _lanes(values: NDArray[Any], fill: int = 0) -> NDArray[np.int16]:
@@ -63,45 +63,53 @@ def _lanes(values: NDArray[Any], fill: int = 0) -> NDArray[np.int16]:
 class _Rows:
     """Weight rows: dense in the whole lanes that hold entries, or a list of entries.
 
-    The table has a line per row: first target, number of targets, place of the first weight,
-    shift, largest multiplier for which all products fit 16 bits, whether it is a list.
+    Rows of the same form lie in the same band: ``(first target, number of targets, whether it is
+    a list)``. A row has its band, the place of its first weight, and the largest multiplier for
+    which all its products fit 16 bits.
     """
 
     def __init__(self) -> None:
-        self.table: list[tuple[int, ...]] = []
+        self.bands: dict[tuple[int, ...], int] = {}
+        self.band: list[int] = []
+        self.place: list[int] = []
+        self.fits: list[int] = []
         self.weights = [np.zeros(0, np.int8)]
         self.index = [np.zeros(0, np.uint64)]
-        self.place = 0
+        self.end = 0
 
-    def add(self, matrix: NDArray[np.int8], shift: int) -> None:
+    def add(self, matrix: NDArray[np.int8]) -> None:
         """Append the rows of a matrix (source, target)."""
         for row in matrix:
             entries = np.flatnonzero(row)
-            if not len(entries):
-                self.table.append((0,) * 6)
-                continue
-            fits = INT16.high // int(np.abs(row.astype(np.int16)).max())
-            first = int(entries[0]) // LANES * LANES
-            length = -(-(int(entries[-1]) + 1 - first) // LANES) * LANES
+            fits = INT16.high
+            first = length = 0
+            if len(entries):
+                fits = INT16.high // int(np.abs(row.astype(np.int16)).max())
+                first = int(entries[0]) // LANES * LANES
+                length = -(-(int(entries[-1]) + 1 - first) // LANES) * LANES
             if len(entries) * _ENTRY_COST >= length:
-                self._append(first, length, shift, fits, 0)
                 dense = np.zeros(length, np.int8)
                 part = row[first : first + length]
                 dense[: len(part)] = part
-                self._store(dense, np.zeros(length, np.uint64))
+                self._append((first, length, 0), fits, dense, np.zeros(length, np.uint64))
             else:
-                self._append(0, len(entries), shift, fits, 1)
-                self._store(row[entries], entries.astype(np.uint64))
+                self._append((0, len(entries), 1), fits, row[entries], entries.astype(np.uint64))
 
-    def _append(self, first: int, length: int, shift: int, fits: int, is_list: int) -> None:
-        self.table.append((first, length, self.place, shift, fits, is_list))
-
-    def _store(self, weights: NDArray[np.int8], index: NDArray[np.uint64]) -> None:
+    def _append(self, band: tuple[int, ...], fits: int, weights: Any, index: Any) -> None:
+        self.band.append(self.bands.setdefault(band, len(self.bands)))
+        self.place.append(self.end)
+        self.fits.append(fits)
         self.weights.append(weights)
         self.index.append(index)
-        self.place += len(weights)
+        self.end += len(weights)
 
     def arrays(self) -> tuple[NDArray[Any], ...]:
-        """Table, weights and the targets of list entries (which share their places)."""
-        table = np.array(self.table, np.uint64).reshape(-1, 6)
-        return table, np.concatenate(self.weights), np.concatenate(self.index)
+        """Bands; band, place and multiplier of each row; weights; targets of list entries."""
+        return (
+            np.array(list(self.bands), np.uint64).reshape(-1, 3),
+            np.array(self.band, np.uint64),
+            np.array(self.place, np.uint64),
+            np.array(self.fits, np.int16),
+            np.concatenate(self.weights),
+            np.concatenate(self.index),
+        )

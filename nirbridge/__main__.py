@@ -1,0 +1,5 @@
+"""``python -m nirbridge``."""
+
+from nirbridge.cli import main
+
+main()

@@ -1,0 +1,181 @@
+"""A converted network: the integers, the graphs around them, and the account of both."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import nir
+
+from nirbridge.check import Drift, check
+from nirbridge.check.drift import Track
+from nirbridge.diagnostics import refuse
+from nirbridge.dynamics import Dynamics
+from nirbridge.files import replacing_folder
+from nirbridge.graph import read, write
+from nirbridge.journal import Note
+from nirbridge.mapping.config import XyloConfig
+from nirbridge.mapping.place import Placement, Population
+from nirbridge.simulate import Recording, simulate
+
+SCHEMA = "nirbridge/deployment"
+SCHEMA_VERSION = 1
+CONFIG, RECORD = "config.json", "deployment.json"
+GRAPHS = ("source", "lowered", "deployed")
+
+
+@dataclass(frozen=True, eq=False)
+class Deployment:
+    """What :func:`nirbridge.convert` gives back.
+
+    Attributes
+    ----------
+    config
+        The integers of the chip.
+    lowered
+        NIR: the network rewritten into the form that the chip can hold, still in floats.
+    deployed
+        NIR: what the integers compute, in seconds and volts (one threshold is one volt).
+    journal
+        What each pass and the quantiser did, with sizes.
+    source
+        NIR: the network that was given.
+    dynamics
+        How the source steps time.
+    placement
+        Which node's neurons sit where, and how many steps each population lags.
+    method
+        How the network was quantised.
+
+    """
+
+    config: XyloConfig
+    lowered: nir.NIRGraph
+    deployed: nir.NIRGraph
+    journal: tuple[Note, ...]
+    source: nir.NIRGraph
+    dynamics: Dynamics
+    placement: Placement
+    method: str
+
+    def simulate(self, raster: Any, record: bool = False) -> Recording:
+        """Run the chip on a raster; see :func:`nirbridge.simulate`."""
+        return simulate(self.config, raster, record)
+
+    def check(self, raster: Any, labels: Any = None, track: Track | None = None) -> Drift:
+        """Compare the chip with the float network; see :func:`nirbridge.check.check`."""
+        return check(self, raster, labels, track)
+
+    def save(self, directory: str | os.PathLike[str], *, force: bool = False) -> None:
+        """Write everything into a new directory, which appears whole or not at all.
+
+        Raises
+        ------
+        Refused
+            NB805 if the place is taken and ``force`` is not set, or if what is there is not a
+            deployment.
+        OSError
+            If the place cannot be written to.
+
+        """
+        place = Path(directory)
+        check_place(place, force)
+        with replacing_folder(place) as folder:
+            for name in GRAPHS:
+                write(getattr(self, name), folder / f"{name}.nir")
+            (folder / CONFIG).write_text(self.config.to_json() + "\n", encoding="utf-8")
+            text = json.dumps(self._record(), indent=1)
+            (folder / RECORD).write_text(text + "\n", encoding="utf-8")
+
+    def _record(self) -> dict[str, Any]:
+        from nirbridge import __version__
+
+        return {
+            "schema": SCHEMA,
+            "version": SCHEMA_VERSION,
+            "nirbridge": __version__,
+            "method": self.method,
+            "dynamics": self.dynamics.to_dict(),
+            "placement": asdict(self.placement),
+            "journal": [note.to_dict() for note in self.journal],
+        }
+
+
+def check_place(place: Path, force: bool) -> None:
+    """Refuse (NB805) to write over anything, and even with ``force`` over what is not ours."""
+    if not place.exists():
+        return
+    ours = place.is_dir() and ((place / RECORD).is_file() or not any(place.iterdir()))
+    if not ours:
+        remedy = "choose another place; only a deployment is ever written over"
+        raise refuse("NB805", limit="a new directory", found=f"{place} exists", remedy=remedy)
+    if not force:
+        raise refuse("NB805", limit="a new directory", found=f"{place} exists")
+
+
+def load(directory: str | os.PathLike[str]) -> Deployment:
+    """Read what :meth:`Deployment.save` wrote.
+
+    Raises
+    ------
+    Refused
+        NB101 if there is no deployment, NB704 if its record cannot be understood, NB1xx, NB2xx
+        and NB70x for the files in it.
+
+    """
+    folder = Path(directory)
+    for name in (RECORD, CONFIG, *(f"{g}.nir" for g in GRAPHS)):
+        if not (folder / name).is_file():
+            limit = "a directory that `nirbridge convert` wrote"
+            raise refuse("NB101", node=name, limit=limit, found=f"no {name} in {folder}")
+    record = _parse(folder / RECORD)
+    config = XyloConfig.from_json(_text(folder / CONFIG))
+    graphs = {name: read(folder / f"{name}.nir") for name in GRAPHS}
+    try:
+        placement = Placement(
+            **{
+                part: tuple(Population(**p) for p in record["placement"][part])
+                for part in ("hidden", "outputs")
+            }
+        )
+        journal = tuple(Note(**note) for note in record["journal"])
+        dynamics = Dynamics(**record["dynamics"])
+        method = str(record["method"])
+        sizes = (placement.n_hidden, placement.n_out)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise refuse("NB704", node=RECORD, limit="the fields of a deployment", found=error) from None
+    if sizes != (config.n_hidden, config.n_out):
+        limit = f"{config.n_hidden} hidden and {config.n_out} output neurons"
+        raise refuse("NB704", node=RECORD, limit=limit, found=f"a placement of {sizes}")
+    return Deployment(
+        config=config,
+        journal=journal,
+        dynamics=dynamics,
+        placement=placement,
+        method=method,
+        **graphs,
+    )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise refuse("NB704", node=path.name, limit="UTF-8 text", found=str(error)[:80]) from None
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(_text(path))
+    except (ValueError, RecursionError) as error:
+        found = str(error)[:80]
+        raise refuse("NB704", node=path.name, limit="a JSON text", found=found) from None
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        raise refuse("NB704", node=path.name, limit=SCHEMA, found="another record")
+    if record.get("version") != SCHEMA_VERSION:
+        found = repr(record.get("version"))
+        raise refuse("NB704", node=path.name, limit=f"version {SCHEMA_VERSION}", found=found)
+    return record

@@ -1,0 +1,111 @@
+"""The main job, top to bottom: a network in NIR → a verified configuration of a chip."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import nir
+import numpy as np
+
+from nirbridge.deployment import Deployment
+from nirbridge.diagnostics import refuse_all
+from nirbridge.dynamics import Dynamics
+from nirbridge.graph.read import repairs
+from nirbridge.graph.verify import verify
+from nirbridge.intformat import INT16
+from nirbridge.journal import Note
+from nirbridge.mapping.config import XyloConfig
+from nirbridge.mapping.lift import lift
+from nirbridge.mapping.limits import violations
+from nirbridge.mapping.place import place
+from nirbridge.passes import lower
+from nirbridge.quantize import quantize
+from nirbridge.quantize.methods import check_method
+from nirbridge.rasters import check_raster
+from nirbridge.simulate import simulate
+from nirbridge.targets import ChipSpec
+from nirbridge.targets import target as find_target
+from nirbridge.targets.fit import demand
+from nirbridge.timing import check_taus, resolve, source_of_dt
+
+
+def convert(
+    graph: nir.NIRGraph,
+    target: str | ChipSpec = "xylo-audio-2",
+    dt: float | None = None,
+    dynamics: Dynamics | None = None,
+    method: str = "channel",
+    calibration: Any = None,
+    **words: Any,
+) -> Deployment:
+    """Turn a network into a configuration of a chip.
+
+    Parameters
+    ----------
+    graph
+        The network; it is not changed.
+    target
+        Name of the chip (``nirbridge.targets.TARGETS``), or its record.
+    dt
+        Time step in seconds. By default the graph's own record says it, or its parameters imply
+        it.
+    dynamics
+        How the source steps time; by default the graph's own record.
+    method
+        How to quantise; a key of ``nirbridge.quantize.METHODS``.
+    calibration
+        A raster (T, n_in) or (B, T, n_in) of typical input. The journal then tells how often the
+        chip's states saturate on it.
+    words
+        Single fields of :class:`Dynamics` (``scheme``, ``reset``, ``spikes_per_step``, ...),
+        which override those of the graph's record.
+
+    Raises
+    ------
+    Refused
+        With every reason of the stage that refuses: NB2xx (the graph), NB3xx (time), NB4xx (no
+        form on the chip), NB5xx (method), NB6xx (it does not fit), NB8xx (calibration).
+
+    """
+    chip = find_target(target)
+    check_method(method)
+    refuse_all(verify(graph))
+    refuse_all(demand(graph).over(chip))
+    how = resolve(graph, dt, dynamics, **words)
+    check_taus(graph, how)
+    notes = [Note("read", "", sentence) for sentence in repairs(graph)]
+    notes.append(Note("time", "", f"dt = {how.dt:g} s, {source_of_dt(graph, dt, dynamics)}"))
+    lowered = lower(graph, how)
+    network = place(lowered)
+    config, rounded = quantize(network, chip, method)
+    refuse_all(violations(config, chip, network.placement.hidden_names()))
+    notes += [*lowered.journal, *rounded]
+    if calibration is not None:
+        notes += saturation(config, calibration)
+    return Deployment(
+        config=config,
+        lowered=lowered.graph,
+        deployed=lift(config, network.placement, lowered.graph),
+        journal=tuple(notes),
+        source=how.attach(graph),
+        dynamics=how,
+        placement=network.placement,
+        method=method,
+    )
+
+
+def channels(graph: nir.NIRGraph) -> int:
+    """Input channels of a graph, all Inputs together."""
+    return sum(demand(graph).inputs.values())
+
+
+def saturation(config: XyloConfig, raster: Any) -> list[Note]:
+    """How often the chip's states lie on their 16-bit rails while it runs a raster."""
+    recording = simulate(config, check_raster(raster, config.n_in), record=True)
+    notes = []
+    for name in ("i_syn", "i_syn_2", "v_mem", "i_syn_out", "v_mem_out"):
+        values = getattr(recording, name)
+        share = float(np.mean((values == INT16.low) | (values == INT16.high)))
+        if share > 0:
+            notes.append(Note("calibration", "", f"{name} saturated", share, "of all steps"))
+    return notes

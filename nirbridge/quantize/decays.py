@@ -1,0 +1,39 @@
+"""Decay factors → bit shifts."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nirbridge.intformat import DASH
+
+Array = NDArray[np.float64]
+
+SHORTEST_SYNAPSE = 1  # with shift 0 a current is wiped before the membrane reads it
+
+
+def exact_shift(factor: Array) -> Array:
+    """d = −log2(1 − α), the real-valued shift whose decay 1 − 2^−d is the factor per step α."""
+    return -np.log2(np.clip(1.0 - factor, 2.0**-64, None))
+
+
+def rounded_shift(factor: Array, lowest: int) -> NDArray[np.int64]:
+    """The nearest shift that the chip has, ``lowest`` to 15."""
+    return np.clip(np.rint(exact_shift(factor)), lowest, DASH.high).astype(np.int64)
+
+
+def chip_factor(shift: NDArray[np.integer]) -> Array:  # type: ignore[type-arg]
+    """1 − 2^−d: the factor per step of a shift, but for the linear floor."""
+    return 1.0 - 2.0 ** -np.asarray(shift, np.float64)
+
+
+def tau_error(factor: Array, shift: NDArray[np.integer]) -> Array:  # type: ignore[type-arg]
+    """Relative error of the time constant −dt/ln α that the shift brings.
+
+    For a factor of 0 (no memory) the step itself stands for the time constant.
+    """
+    wanted, got = (
+        np.where(x > 0, -1.0 / np.log(np.where(x > 0, x, 0.5)), 0.0)
+        for x in (np.asarray(factor, np.float64), chip_factor(shift))
+    )
+    return np.asarray((got - wanted) / np.maximum(wanted, 1.0), np.float64)

@@ -1,0 +1,1 @@
+"""The facts of each stage as terminal text and as JSON."""

@@ -1,0 +1,183 @@
+"""What the commands print: Rich tables and trees of facts that other modules found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import nir
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from nirbridge.check import Drift
+from nirbridge.deployment import Deployment
+from nirbridge.graph.nodes import kind, parameters
+from nirbridge.graph.shapes import Shape
+from nirbridge.journal import Note
+from nirbridge.report.facts import Inspection
+from nirbridge.targets import TARGETS, ChipSpec
+from nirbridge.targets.fit import Demand
+
+UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+
+
+def seconds(value: float) -> str:
+    """A duration with the unit that reads best."""
+    scale, unit = next(((s, u) for s, u in UNITS if abs(value) >= s), UNITS[-1])
+    return f"{value / scale:.4g} {unit}"
+
+
+def _spread(values: Any, unit_of: Any = lambda x: f"{x:.4g}") -> str:
+    low, high = float(np.min(values)), float(np.max(values))
+    return str(unit_of(low)) if low == high else f"{unit_of(low)} to {unit_of(high)}"
+
+
+def graph_tree(
+    graph: nir.NIRGraph, shapes: dict[str, tuple[Shape, Shape]], title: str, path: str = ""
+) -> Tree:
+    """The graph as a tree: nodes with shapes and parameters, nested graphs as branches."""
+    tree = Tree(Text(title, style="bold"))
+    for name, node in graph.nodes.items():
+        targets = ", ".join(b for a, b in graph.edges if a == name)
+        arrow = f" → {targets}" if targets else ""
+        if isinstance(node, nir.NIRGraph):
+            tree.add(graph_tree(node, shapes, f"{name} (NIRGraph){arrow}", f"{path}{name}."))
+            continue
+        inner, outer = shapes.get(path + name, ((), ()))
+        shape = f"{inner}" if inner == outer else f"{inner} → {outer}"
+        line = Text.assemble(
+            (name, "bold cyan"), " ", (kind(node), "green"), f" {shape}", (arrow, "dim")
+        )
+        branch = tree.add(line)
+        facts = _facts(node)
+        if facts:
+            branch.add(Text(facts, style="dim"))
+    return tree
+
+
+def _facts(node: nir.NIRNode) -> str:
+    parts = []
+    for name, value in parameters(node).items():
+        if name in ("input_shape",) or isinstance(value, str):
+            continue
+        unit = seconds if name.startswith("tau") or name == "delay" else (lambda x: f"{x:.4g}")
+        if np.size(value):
+            parts.append(f"{name} {_spread(value, unit)}")
+    return ", ".join(parts)
+
+
+def dynamics_line(found: Inspection) -> RenderableType:
+    """How the source steps time, as far as it is known."""
+    how = found.dynamics
+    if how is not None:
+        spikes = how.spikes_per_step or "any number of"
+        late = ", one step late" if how.reset_delay else ""
+        return Text(
+            f"dt {seconds(how.dt)}, {how.scheme} steps, reset by {how.reset}{late}, spike at "
+            f"v {how.comparison} threshold, {spikes} spike(s) per step"
+        )
+    if not found.candidates:
+        return Text("time step: not recorded, and not implied; say --dt SECONDS", style="yellow")
+    lines = [Text(f"  {c}") for c in found.candidates]
+    return Group(Text("time step: not recorded; candidates:", style="yellow"), *lines)
+
+
+def inspection(found: Inspection, title: str) -> RenderableType:
+    """Everything that ``nirbridge inspect`` shows."""
+    return Group(
+        graph_tree(found.graph, found.shapes, title),
+        *(Text(f"repaired: {line}", style="yellow") for line in found.repairs),
+        dynamics_line(found),
+        fit_table(found.demand, TARGETS.values()),
+    )
+
+
+def fit_table(need: Demand, chips: Iterable[ChipSpec]) -> Table:
+    """Channels and neurons against what each chip holds."""
+    table = Table("target", "inputs", "hidden", "outputs", "fits", title="What fits")
+    for chip in chips:
+        cells = []
+        for name, parts in (
+            ("inputs", need.inputs),
+            ("hidden", need.hidden),
+            ("outputs", need.outputs),
+        ):
+            wanted, limit = sum(parts.values()), chip.limits()[name].value
+            style = "red" if wanted > limit else ""
+            cells.append(Text(f"{wanted} / {limit}", style=style))
+        ok = not need.over(chip)
+        table.add_row(chip.name, *cells, "yes" if ok else Text("no", style="red"))
+    return table
+
+
+def journal(notes: Iterable[Note]) -> Table:
+    """The journal, one line per entry."""
+    table = Table("stage", "node", "what", "size", box=None, pad_edge=False)
+    for note in notes:
+        size = "" if note.size is None else f"{note.size:.3g} {note.unit}".strip()
+        table.add_row(Text(note.stage, style="green"), Text(note.node, style="cyan"), note.what, size)
+    return table
+
+
+def deployment(result: Deployment, place: str) -> RenderableType:
+    """A short account of a conversion."""
+    config = result.config
+    pairs = int((config.weights_rec != 0).any(axis=2).sum())
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_row("target", config.target)
+    table.add_row("neurons", f"{config.n_in} in, {config.n_hidden} hidden, {config.n_out} out")
+    table.add_row("recurrent entries", str(pairs))
+    table.add_row("time step", seconds(config.dt))
+    table.add_row("method", result.method)
+    late = max((p.latency for p in result.placement.outputs), default=0)
+    table.add_row("latency", f"{late} step(s) later than the source")
+    table.add_row("written to", place)
+    return table
+
+
+def drift(result: Drift) -> RenderableType:
+    """The check as tables: outputs first, then population by population."""
+    top = Table(title=f"{result.samples} samples of {result.steps} steps")
+    for column in ("model", "accuracy", "decides as the chip", "output count L1 per sample"):
+        top.add_column(column, justify="left" if column == "model" else "right")
+    names = {"float": "network as trained", "deployed": "chip without saturation and floor"}
+    for name, rung in result.against.items():
+        top.add_row(
+            names[name], _percent(rung.accuracy), _percent(rung.agreement), f"{rung.output_l1:.2f}"
+        )
+    top.add_row("chip, bit for bit", _percent(result.accuracy), "", "")
+    table = Table(title="Populations: chip against the network as trained")
+    for column in ("population", "spikes", "as trained", "ratio", "rate cosine", "first step"):
+        table.add_column(column, justify="left" if column == "population" else "right")
+    for row in result.against["float"].populations:
+        table.add_row(
+            row.population,
+            f"{row.spikes:,}",
+            f"{row.reference_spikes:,}",
+            f"{row.count_ratio:.2f}",
+            f"{row.rate_cosine:.4f}",
+            "never differs" if row.first_step is None else str(row.first_step),
+        )
+    lines: list[RenderableType] = [top, table]
+    if result.clipped_inputs:
+        text = f"{result.clipped_inputs} input spikes above 15 per channel and step were cut"
+        lines.append(Text(text, style="yellow"))
+    return Group(*lines)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def targets(chips: Iterable[ChipSpec]) -> Table:
+    """All limits of all chips, with their sources."""
+    table = Table("target", "limit", "value", "standing", "source")
+    for chip in chips:
+        for i, (name, limit) in enumerate(chip.limits().items()):
+            table.add_row(
+                chip.name if i == 0 else "", name, str(limit), limit.standing, limit.source
+            )
+    return table

@@ -1,0 +1,57 @@
+"""What a graph asks of a chip, counted before anything is rewritten."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import nir
+import numpy as np
+
+from nirbridge.diagnostics import Diagnostic, diagnose
+from nirbridge.graph.inline import inline
+from nirbridge.graph.nodes import is_neuron, kind
+from nirbridge.graph.topology import Topology
+from nirbridge.targets.spec import ChipSpec
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Channels and neurons by node name."""
+
+    inputs: dict[str, int]
+    hidden: dict[str, int]
+    outputs: dict[str, int]
+
+    def over(self, chip: ChipSpec) -> list[Diagnostic]:
+        """NB601 to NB603 for each count that the chip cannot hold, with the layers named."""
+        return [
+            diagnose(code, node=next(iter(parts)), limit=chip.cite(limit), found=_sum(parts))
+            for code, limit, parts in (
+                ("NB601", "inputs", self.inputs),
+                ("NB602", "hidden", self.hidden),
+                ("NB603", "outputs", self.outputs),
+            )
+            if sum(parts.values()) > chip.limits()[limit].value
+        ]
+
+
+def demand(graph: nir.NIRGraph) -> Demand:
+    """Count the channels and neurons of a graph; populations that feed an Output are outputs."""
+    flat = inline(graph)
+    topology = Topology(flat)
+    ends = {n for n, x in flat.nodes.items() if kind(x) == "Output"}
+    found = Demand({}, {}, {})
+    for name, node in flat.nodes.items():
+        if kind(node) == "Input":
+            found.inputs[name] = int(np.prod(node.input_type["input"]))
+        elif is_neuron(node):
+            part = found.hidden if ends.isdisjoint(topology.targets[name]) else found.outputs
+            part[name] = int(np.size(node.r))
+    return found
+
+
+def _sum(parts: dict[str, int]) -> str:
+    total = str(sum(parts.values()))
+    if len(parts) == 1:
+        return f"{total} in {next(iter(parts))}"
+    return f"{total} = " + " + ".join(f"{name} ({n})" for name, n in parts.items())
