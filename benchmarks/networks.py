@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nirbridge.intformat import THRESHOLD
 from nirbridge.mapping import XyloConfig
+from nirbridge.simulate import simulate
 
 Rng = np.random.Generator
+
+N_IN, N_OUT = 16, 8  # of the networks to time
 
 
 def any_config(rng: Rng) -> XyloConfig:
@@ -67,47 +72,67 @@ def any_raster(rng: Rng, n_in: int, steps: int) -> NDArray[np.uint8]:
     return (rng.integers(1, top, (steps, n_in), endpoint=True) * present).astype(np.uint8)
 
 
-def timed_config(kind: str, n_hidden: int, rng: Rng) -> XyloConfig:
-    """16 inputs, ``n_hidden``, 8 outputs, at a balanced level of activity.
+def timed_config(kind: str, n_hidden: int, activity: float, rng: Rng) -> XyloConfig:
+    """16 inputs, ``n_hidden`` neurons, 8 outputs; the neurons about as active as the inputs.
 
     ``dense``: all recurrent weights. ``fan-out 32``: 32 random targets per neuron.
-    ``three layers``: feed-forward, thirds of the hidden neurons.
+    ``three layers``: feed-forward, thirds of the hidden neurons. The threshold of each layer is
+    searched for, so that it fires ``activity`` spikes per neuron and step on such an input: a
+    silent or an exploding network would time something that nobody runs.
     """
+    third = n_hidden // 3
+    layers = [slice(0, n_hidden)]
+    w_in = np.zeros((N_IN, n_hidden, 2), np.int8)
     w_rec = np.zeros((n_hidden, n_hidden, 2), np.int8)
-    scale = 127
-    if kind == "dense":
-        w_rec[:, :, 0] = np.clip(rng.normal(-2, 20, (n_hidden, n_hidden)), -scale, scale)
+    if kind == "dense":  # inhibition on average, of the same strength at any size
+        w_rec[:, :, 0] = _weights(rng, -240 / n_hidden, 160 / np.sqrt(n_hidden), w_rec.shape[:2])
     elif kind == "fan-out 32":
-        for row in range(n_hidden):
-            targets = rng.choice(n_hidden, min(32, n_hidden), replace=False)
-            w_rec[row, targets, 0] = np.clip(rng.normal(-4, 50, len(targets)), -scale, scale)
+        for row in w_rec:
+            row[rng.choice(n_hidden, 32, replace=False), 0] = _weights(rng, -4, 40, (32,))
     else:
-        third = n_hidden // 3
-        for a in (0, third):
-            block = rng.normal(4, 30, (third, third))
-            w_rec[a : a + third, a + third : a + 2 * third, 0] = np.clip(block, -scale, scale)
-    w_in = np.zeros((16, n_hidden, 2), np.int8)
-    reached = n_hidden // 3 if kind == "three layers" else n_hidden
-    w_in[:, :reached, 0] = np.clip(rng.normal(15, 40, (16, reached)), -scale, scale)
-    threshold = int(40 * np.sqrt(n_hidden)) if kind == "dense" else 250
+        layers = [slice(0, third), slice(third, 2 * third), slice(2 * third, n_hidden)]
+        for a, b in pairwise(layers):
+            w_rec[a, b, 0] = _weights(rng, 2, 30, (a.stop - a.start, b.stop - b.start))
+    w_in[:, layers[0], 0] = _weights(rng, 15, 40, (N_IN, layers[0].stop))
+    w_out = _weights(rng, 0, 30, (n_hidden, N_OUT))
+    threshold = np.full(n_hidden, THRESHOLD.high, np.int16)
+    raster = timed_raster(rng, activity, 400)
+    for layer in layers:
+        low, high = THRESHOLD.low, THRESHOLD.high
+        while high - low > 1:
+            threshold[layer] = middle = (low + high) // 2
+            spikes = simulate(_timed(w_in, w_rec, w_out, threshold), raster, record=True).spikes
+            assert spikes is not None
+            low, high = (middle, high) if spikes[:, layer].mean() > activity else (low, middle)
+    return _timed(w_in, w_rec, w_out, threshold)
+
+
+def timed_raster(rng: Rng, activity: float, *shape: int) -> NDArray[np.uint8]:
+    """Single spikes with the given probability per channel and step, ``shape`` + (16,)."""
+    return (rng.random((*shape, N_IN)) < activity).astype(np.uint8)
+
+
+def _weights(rng: Rng, mean: float, spread: float, shape: tuple[int, ...]) -> NDArray[np.int8]:
+    """Normal weights in whole numbers, none of them 0."""
+    values = np.clip(np.rint(rng.normal(mean, spread, shape)), -127, 127)
+    return np.where(values == 0, 1, values).astype(np.int8)
+
+
+def _timed(w_in: Any, w_rec: Any, w_out: Any, threshold: Any) -> XyloConfig:
+    n_hidden = len(threshold)
     return XyloConfig(
         weights_in=w_in,
         weights_rec=w_rec,
-        weights_out=rng.integers(-60, 60, (n_hidden, 8)).astype(np.int8),
+        weights_out=w_out,
         dash_mem=np.full(n_hidden, 3),
         dash_syn=np.full(n_hidden, 2),
         dash_syn_2=np.full(n_hidden, 2),
-        dash_mem_out=np.full(8, 3),
-        dash_syn_out=np.full(8, 2),
-        threshold=np.full(n_hidden, threshold, np.int16),
-        threshold_out=np.full(8, 500, np.int16),
+        dash_mem_out=np.full(N_OUT, 3),
+        dash_syn_out=np.full(N_OUT, 2),
+        threshold=threshold,
+        threshold_out=np.full(N_OUT, 500, np.int16),
         bias=np.zeros(n_hidden, np.int16),
-        bias_out=np.zeros(8, np.int16),
+        bias_out=np.zeros(N_OUT, np.int16),
         aliases=np.full(n_hidden, -1),
         dt=1e-3,
     )
-
-
-def timed_raster(rng: Rng, activity: float, *shape: int) -> NDArray[Any]:
-    """Single spikes with the given probability per channel and step."""
-    return (rng.random((*shape, 16)) < activity).astype(np.uint8)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.diagnostics import refuse, refuse_all
-from nirbridge.intformat import HIDDEN_SPIKES, INPUT_SPIKES, INT16, OUTPUT_SPIKES
+from nirbridge.intformat import HIDDEN_SPIKES, INPUT_SPIKES, INT16, IntFormat
 from nirbridge.mapping import XyloConfig
 from nirbridge.rasters import check_raster
-from nirbridge.simulate.packing import LANES, packed
+from nirbridge.simulate.packing import packed, whole_lanes
 from nirbridge.simulate.recording import RECORDED, Recording, State
+from nirbridge.simulate.reference import simulate_by_rule
 
+_SPIKES = IntFormat(0, HIDDEN_SPIKES, np.int16)
 
 
 def simulate(
@@ -27,6 +30,10 @@ def simulate(
     threads: int | None = None,
 ) -> Recording:
     """Run a configuration on a raster of spike counts.
+
+    The first call on a machine compiles the kernel, which takes some seconds. Where Numba is told
+    not to compile (``NUMBA_DISABLE_JIT``), the readable rules are run instead: the same integers,
+    several thousand times slower.
 
     Parameters
     ----------
@@ -50,21 +57,19 @@ def simulate(
     Raises
     ------
     Refused
-        NB801, NB802 for a raster (or state) that does not fit.
+        NB801, NB802 for a raster that does not fit; NB802, NB702, NB703 for such a state.
 
     """
     counts = check_raster(raster, config.n_in)
     batched = counts.ndim == 3
-    limited = np.minimum(counts, INPUT_SPIKES)
-    clipped = int(counts.sum(dtype=np.int64) - limited.sum(dtype=np.int64))
-    spikes = np.ascontiguousarray(limited if batched else limited[None], np.uint8)
+    limited, clipped = _limited(counts)
+    spikes = limited if batched else limited[None]
     batch, steps, _ = spikes.shape
     carried = _start(config, state, batch, batched)
     output = np.zeros((batch, steps, config.n_out), np.uint8)
     recorded = _recorders(config, batch, steps if record else 0)
-    _run(packed(config), spikes, carried, output, recorded, threads)
-    sizes = [config.n_hidden] * 4 + [config.n_out] * 2
-    carried = [array[:, :n] for array, n in zip(carried, sizes, strict=True)]
+    _run(config, spikes, carried, output, recorded, threads)
+    carried = [array[:, :n] for array, n in zip(carried, _sizes(config), strict=True)]
     if not batched:
         output, recorded, carried = output[0], [r[0] for r in recorded], [s[0] for s in carried]
     named: dict[str, Any] = dict(zip(RECORDED, recorded, strict=True)) if record else {}
@@ -72,7 +77,7 @@ def simulate(
 
 
 def _run(
-    network: tuple[Any, ...],
+    config: XyloConfig,
     spikes: NDArray[np.uint8],
     state: list[NDArray[np.int16]],
     output: NDArray[np.uint8],
@@ -80,47 +85,91 @@ def _run(
     threads: int | None,
 ) -> None:
     """Share the batch among threads; the kernel releases Python's lock."""
-    from nirbridge.simulate.kernel import run  # compiled, so not at import of the package
+    from numba import config as numba_config  # a slow import, so not at that of the package
+
+    if numba_config.DISABLE_JIT:
+        _run_by_rule(config, spikes, state, output, recorded)
+        return
+    from nirbridge.simulate.kernel import run
 
     batch = spikes.shape[0]
-    workers = max(1, min(batch, threads or len(os.sched_getaffinity(0))))
-    bounds = np.linspace(0, batch, workers + 1).astype(int)
-    arguments = (*network, tuple(state), output, tuple(recorded))
-    if workers == 1:
-        run(spikes, 0, batch, *arguments)
+    arguments = (packed(config), tuple(state), output, tuple(recorded))
+    workers = max(1, min(batch, threads or _cores()))
+    first, *others = pairwise(batch * k // workers for k in range(workers + 1))
+    if not others:
+        run(spikes, *first, *arguments)
         return
-    with ThreadPoolExecutor(workers) as pool:
-        pieces = [
-            pool.submit(run, spikes, int(a), int(b), *arguments)
-            for a, b in zip(bounds, bounds[1:], strict=False)
-        ]
+    with ThreadPoolExecutor(len(others)) as pool:
+        pieces = [pool.submit(run, spikes, *piece, *arguments) for piece in others]
+        run(spikes, *first, *arguments)
     for piece in pieces:
         piece.result()
+
+
+def _run_by_rule(
+    config: XyloConfig,
+    spikes: NDArray[np.uint8],
+    state: list[NDArray[np.int16]],
+    output: NDArray[np.uint8],
+    recorded: list[NDArray[Any]],
+) -> None:
+    """As the kernel's ``run``, by :mod:`nirbridge.simulate.reference`."""
+    sizes = _sizes(config)
+    for b, sample in enumerate(spikes):
+        start = State(*(array[b, :n] for array, n in zip(state, sizes, strict=True)))
+        found = simulate_by_rule(config, sample, start)
+        output[b] = found["output"]
+        for name, array, rows, n in zip(RECORDED, state, recorded, sizes, strict=True):
+            if len(sample):
+                array[b, :n] = found[name][-1]
+            if rows.shape[1]:
+                rows[b] = found[name]
+
+
+def _cores() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _limited(counts: NDArray[np.integer[Any]]) -> tuple[NDArray[np.uint8], int]:
+    """Counts limited to what the chip takes, as the kernel wants them; the spikes it cost."""
+    clipped = 0
+    if counts.size and counts.max() > INPUT_SPIKES:
+        over = counts[counts > INPUT_SPIKES]
+        clipped = sum(over.tolist()) - INPUT_SPIKES * len(over)
+        counts = np.minimum(counts, INPUT_SPIKES)
+    # Writeable, although nobody writes: the kernel is compiled for one kind of array only.
+    return np.require(counts, np.uint8, ["C", "A", "W"]), clipped
 
 
 def _start(
     config: XyloConfig, state: State | None, batch: int, batched: bool
 ) -> list[NDArray[np.int16]]:
     """The six state arrays (B, n), padded to whole lanes."""
-    sizes = [config.n_hidden] * 4 + [config.n_out] * 2
-    padded = [np.zeros((batch, _padded(n)), np.int16) for n in sizes]
+    sizes = _sizes(config)
+    padded = [np.zeros((batch, whole_lanes(n)), np.int16) for n in sizes]
     if state is not None:
         for name, array, n in zip(RECORDED, padded, sizes, strict=True):
             given = np.asarray(getattr(state, name))
             expected = (batch, n) if batched else (n,)
             if given.shape != expected:
                 raise refuse("NB802", node=f"state.{name}", limit=str(expected), found=given.shape)
-            refuse_all(INT16.problems(f"state.{name}", given))
+            number = _SPIKES if name == "spikes" else INT16
+            refuse_all(number.problems(f"state.{name}", given))
             array[:, :n] = given
     return padded
 
 
 def _recorders(config: XyloConfig, batch: int, steps: int) -> list[NDArray[Any]]:
-    h, o = (batch, steps, config.n_hidden), (batch, steps, config.n_out)
-    shapes = (h, h, h, h, o, o)
     types = (np.uint8, *[np.int16] * 5)
-    return [np.zeros(shape, dtype) for shape, dtype in zip(shapes, types, strict=True)]
+    return [
+        np.zeros((batch, steps, n), dtype)
+        for n, dtype in zip(_sizes(config), types, strict=True)
+    ]
 
 
-def _padded(n: int) -> int:
-    return -(-n // LANES) * LANES
+def _sizes(config: XyloConfig) -> list[int]:
+    """How many neurons each array named in ``RECORDED`` covers."""
+    return [config.n_hidden] * 4 + [config.n_out] * 2

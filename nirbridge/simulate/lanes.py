@@ -6,6 +6,9 @@ store. LLVM turns that into whatever vectors the machine has (SSE, AVX2, AVX-512
 
 Every array is contiguous and padded to a multiple of ``LANES``; the index is that of the first
 lane. Nothing checks bounds.
+
+Numba keeps the compiled kernel until ``kernel.py`` changes. Whoever edits this file must touch
+that one.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -84,32 +87,6 @@ class _Lanes:
         self.builder.store(value, self.pointer, align=self.align)
 
 
-def _rows_codegen(groups: int, combine: Callable[[Any, Any, Any, Any], Any]) -> Callable[..., Any]:
-    """Add many rows to ``groups`` · 32 lanes, which stay in registers meanwhile."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        current, j, place, m, n, weights, o = args
-        t_current, _, t_place, t_m, _, t_weights, _ = signature.args
-
-        def lane(type_: Any, array: Any, index: Any, g: int, element: Any) -> _Lanes:
-            index = builder.add(index, ir.Constant(index.type, g * LANES))
-            return _Lanes(context, builder, type_, array, index, element)
-
-        targets = [lane(t_current, current, j, g, _I16) for g in range(groups)]
-        sums = [cgutils.alloca_once_value(builder, target.load()) for target in targets]
-        with cgutils.for_range(builder, n) as loop:
-            row = builder.add(_element(context, builder, t_place, place, loop.index), o)
-            factor = _splat(builder, _element(context, builder, t_m, m, loop.index))
-            for g, total in enumerate(sums):
-                weight = lane(t_weights, weights, row, g, _I8).load()
-                builder.store(combine(builder, builder.load(total), factor, weight), total)
-        for target, total in zip(targets, sums, strict=True):
-            target.store(builder.load(total))
-        return context.get_dummy_value()
-
-    return codegen
-
-
 def _element(context: Any, builder: Any, type_: Any, array: Any, index: Any) -> Any:
     data = context.make_array(type_)(context, builder, array).data
     return builder.load(cgutils.gep_inbounds(builder, data, index))
@@ -124,19 +101,58 @@ def _wide(builder: Any, current: Any, m: Any, w: Any) -> Any:
     return _clamp(builder, builder.add(current, builder.mul(m, w)))
 
 
-def _rows_intrinsic(groups: int, combine: Callable[[Any, Any, Any, Any], Any]) -> Any:
-    def add(typing: Any, current: Any, j: Any, place: Any, m: Any, n: Any, weights: Any, o: Any) -> Any:  # noqa: ARG001
-        u = types.uintp
-        signature = types.void(current, u, place, m, u, weights, u)
-        return signature, _rows_codegen(groups, combine)
-    add.__name__ = f"add_rows_{groups}{combine.__name__}"
-    return intrinsic(add)
+def _row_adder(groups: int, combine: Callable[[Any, Any, Any, Any], Any]) -> Any:
+    """Make the intrinsic that adds rows to ``groups`` · 32 currents.
+
+    The currents stay in registers until all rows are added. ``combine`` adds one row.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        current, j, places, factors, n, weights, offset = args
+        t_current, _, t_places, t_factors, _, t_weights, _ = signature.args
+
+        def lanes(type_: Any, array: Any, index: Any, group: int, element: Any) -> _Lanes:
+            index = builder.add(index, ir.Constant(index.type, group * LANES))
+            return _Lanes(context, builder, type_, array, index, element)
+
+        targets = [lanes(t_current, current, j, g, _I16) for g in range(groups)]
+        sums = [cgutils.alloca_once_value(builder, target.load()) for target in targets]
+        with cgutils.for_range(builder, n) as loop:
+            place = _element(context, builder, t_places, places, loop.index)
+            factor = _element(context, builder, t_factors, factors, loop.index)
+            place, factor = builder.add(place, offset), _splat(builder, factor)
+            for g, total in enumerate(sums):
+                w = lanes(t_weights, weights, place, g, _I8).load()
+                builder.store(combine(builder, builder.load(total), factor, w), total)
+        for target, total in zip(targets, sums, strict=True):
+            target.store(builder.load(total))
+        return context.get_dummy_value()
+
+    def add_rows(
+        typing: Any,  # noqa: ARG001
+        current: Any,
+        j: Any,  # noqa: ARG001
+        places: Any,
+        factors: Any,
+        n: Any,  # noqa: ARG001
+        weights: Any,
+        offset: Any,  # noqa: ARG001
+    ) -> Any:
+        """current[j:] = sat(current + m·w) for each of n rows, whose weights are 8 bits.
+
+        Row k has the factor m = factors[k], and the weight of current j at places[k] + offset.
+        """
+        size = types.uintp
+        signature = types.void(current, size, places, factors, size, weights, size)
+        return signature, codegen
+
+    return intrinsic(add_rows)
 
 
 GROUP = 4
-add_rows = _rows_intrinsic(1, _narrow)
-add_rows_group = _rows_intrinsic(GROUP, _narrow)
-add_rows_wide = _rows_intrinsic(1, _wide)
+add_rows = _row_adder(1, _narrow)  # where every m·w is known to fit 16 bits
+add_rows_group = _row_adder(GROUP, _narrow)
+add_rows_wide = _row_adder(1, _wide)  # any m·w, evaluated in 32 bits and saturated once
 
 
 @intrinsic  # type: ignore[untyped-decorator]

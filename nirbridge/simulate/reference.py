@@ -6,7 +6,7 @@ slow, and both it and the kernel are tested against the vendor's simulator.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nirbridge.intformat import HIDDEN_SPIKES, INPUT_SPIKES, OUTPUT_SPIKES
 from nirbridge.mapping import XyloConfig
-from nirbridge.simulate.recording import RECORDED
+from nirbridge.simulate.recording import RECORDED, State
 
 
 def sat(x: int) -> int:
@@ -36,12 +36,21 @@ def decay(x: int, dash: int) -> int:
 class Population:
     """Hidden or output neurons with their currents (one per synapse) and membranes."""
 
-    def __init__(self, dash_mem: Any, dash_syn: list[Any], threshold: Any, bias: Any, limit: int):
+    def __init__(
+        self,
+        dash_mem: Any,
+        dash_syn: Sequence[Any],
+        threshold: Any,
+        bias: Any,
+        limit: int,
+        v: Any,
+        i: Sequence[Any],
+    ):
         self.dash_mem, self.threshold, self.bias = map(_ints, (dash_mem, threshold, bias))
         self.dash_syn = [_ints(d) for d in dash_syn]
         self.limit = limit
-        self.v = [0] * len(self.threshold)
-        self.i = [[0] * len(self.threshold) for _ in self.dash_syn]
+        self.v = _ints(v)
+        self.i = [_ints(x) for x in i]
 
     def receive(self, counts: Iterable[int], weights: Any, shift: int) -> None:
         """Add n·(w << shift) to the currents, sources in order, saturating after each entry."""
@@ -65,14 +74,20 @@ class Population:
         return spikes
 
 
-def simulate_by_rule(config: XyloConfig, raster: NDArray[Any]) -> dict[str, NDArray[np.int64]]:
-    """Run (T, n_in) counts; arrays (T, n) named as in ``Recording``."""
+def simulate_by_rule(
+    config: XyloConfig, raster: NDArray[Any], state: State | None = None
+) -> dict[str, NDArray[np.int64]]:
+    """Run (T, n_in) counts, from zeros or a state; arrays (T, n) named as in ``Recording``."""
+    h, o = config.n_hidden, config.n_out
+    start = state or State(*([np.zeros(n, np.int16) for n in (h, h, h, h, o, o)]))
     hidden = Population(
         config.dash_mem,
         [config.dash_syn, config.dash_syn_2],
         config.threshold,
         config.bias,
         HIDDEN_SPIKES,
+        start.v_mem,
+        [start.i_syn, start.i_syn_2],
     )
     outputs = Population(
         config.dash_mem_out,
@@ -80,24 +95,31 @@ def simulate_by_rule(config: XyloConfig, raster: NDArray[Any]) -> dict[str, NDAr
         config.threshold_out,
         config.bias_out,
         OUTPUT_SPIKES,
+        start.v_mem_out,
+        [start.i_syn_out],
     )
-    spikes = [0] * config.n_hidden
+    spikes = _ints(start.spikes)
     rows: dict[str, list[list[int]]] = {name: [] for name in ("output", *RECORDED)}
     for counts in raster.tolist():
-        hidden.receive([min(n, INPUT_SPIKES) for n in counts], config.weights_in, config.weight_shift_in)
+        limited = [min(n, INPUT_SPIKES) for n in counts]
+        hidden.receive(limited, config.weights_in, config.weight_shift_in)
         hidden.receive(spikes, config.weights_rec, config.weight_shift_rec)
         outputs.receive(spikes, config.weights_out[:, :, None], config.weight_shift_out)
-        spikes = [0] * config.n_hidden
-        for j in range(config.n_hidden):
+        spikes = [0] * h
+        for j in range(h):
             spikes[j] = hidden.update(j, spikes[j])
             target = int(config.aliases[j])
             if target >= 0:
                 spikes[target] = min(HIDDEN_SPIKES, spikes[target] + spikes[j])
-        output = [outputs.update(j, 0) for j in range(config.n_out)]
+        output = [outputs.update(j, 0) for j in range(o)]
         states = (output, spikes, *hidden.i, hidden.v, *outputs.i, outputs.v)
         for name, values in zip(rows, states, strict=True):
             rows[name].append(list(values))
-    return {name: np.array(values, np.int64) for name, values in rows.items()}
+    sizes = (o, h, h, h, h, o, o)
+    return {
+        name: np.array(values, np.int64).reshape(len(raster), n)
+        for (name, values), n in zip(rows.items(), sizes, strict=True)
+    }
 
 
 def _ints(values: Any) -> list[int]:
