@@ -77,6 +77,7 @@ def convert(
     from nirbridge.deployment import check_place
     from nirbridge.rasterfiles import read_raster
     from nirbridge.report import text
+    from nirbridge.timing import resolve
 
     check_place(output, force)
     network = read(graph)
@@ -89,7 +90,7 @@ def convert(
         words["spikes_per_step"] = _spike_limit(spikes_per_step)
     raster = None
     if calibration is not None:
-        how = pipeline.resolve(network, dt, None, **words)
+        how = resolve(network, dt, None, **words)
         raster, _ = read_raster(calibration, pipeline.channels(network), how.dt)
     result = pipeline.convert(
         network, target, dt=dt, method=method, calibration=raster, **words

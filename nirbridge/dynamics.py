@@ -27,6 +27,7 @@ WORDS: dict[str, tuple[object, ...]] = {
     "comparison": (">", ">="),
     "reset_delay": (0, 1),
     "layer_delay": (0, 1),
+    "residual": ("fires", "blocks"),
 }
 
 
@@ -50,6 +51,10 @@ class Dynamics:
     reset_delay
         0: the reset acts in the step of the spike. 1: in the next one, after the leak
         (snnTorch's default; only with ``reset="subtract"`` and one spike per step).
+    residual
+        What a membrane that is still above its threshold after a reset by subtraction does in
+        the next step. ``fires``: it is compared as it is. ``blocks``: one more threshold is held
+        back from it before the comparison (snnTorch with ``reset_delay=False``).
     layer_delay
         Steps that a spike takes from one neuron population to the next: 0 in the frameworks,
         1 on the chip. Spikes that close a loop always take one step.
@@ -69,6 +74,7 @@ class Dynamics:
     comparison: str = ">"
     reset_delay: int = 0
     layer_delay: int = 0
+    residual: str = "fires"
 
     def __post_init__(self) -> None:
         problems = []
@@ -87,6 +93,9 @@ class Dynamics:
             problems.append(
                 ("reset_delay", "0, unless reset='subtract' and spikes_per_step=1", 1)
             )
+        if self.residual == "blocks" and (self.reset == "value" or n != 1 or self.reset_delay):
+            limit = "'fires', unless reset='subtract', spikes_per_step=1 and reset_delay=0"
+            problems.append(("residual", limit, self.residual))
         refuse_all(
             diagnose("NB304", node=name, limit=limit, found=repr(value))
             for name, limit, value in problems

@@ -71,7 +71,7 @@ def candidates(graph: nir.NIRGraph) -> list[Candidate]:
 
 
 def _solve_exponential(r: Array) -> Array:
-    """x > 0 with e^(−x)/x = r, by Newton's method on ln x + x + ln r, which is concave."""
+    """Solve e^(−x)/x = r for x > 0, by Newton's method on ln x + x + ln r, which is concave."""
     x = np.minimum(1.0 / (1.0 + r), 1.0)
     for _ in range(50):
         x = x * (1.0 - np.log(x) - np.log(r)) / (1.0 + x)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +21,12 @@ from nirbridge.targets import ChipSpec
 SCHEMA = "nirbridge/xylo-config"
 SCHEMA_VERSION = 1
 
+Integers = NDArray[np.integer[Any]]
+
 _ALIAS = IntFormat(-1, 2**31 - 1, np.int32)
+
+# A record may claim no matrix larger than this: 8000 hidden neurons twice over, 256 MiB.
+_MOST_WEIGHTS = 2**28
 
 # Name, shape (in sizes that the weights fix), number format, and whether the NumPy type itself
 # must be that of the format. Small vectors may come in any integer type: they are copied exactly.
@@ -43,6 +52,9 @@ _SPARSE = ("weights_in", "weights_rec", "weights_out")
 @dataclass(frozen=True, kw_only=True, eq=False)
 class XyloConfig:
     """Everything that decides what the chip computes. Frozen; the arrays are read-only copies.
+
+    Vectors without a type below may come in any integer type, or as lists; they are kept as uint8
+    (decays), int16 (biases), int32 (aliases).
 
     Parameters
     ----------
@@ -81,16 +93,16 @@ class XyloConfig:
     weights_in: NDArray[np.int8]
     weights_rec: NDArray[np.int8]
     weights_out: NDArray[np.int8]
-    dash_mem: NDArray[np.uint8]
-    dash_syn: NDArray[np.uint8]
-    dash_syn_2: NDArray[np.uint8]
-    dash_mem_out: NDArray[np.uint8]
-    dash_syn_out: NDArray[np.uint8]
+    dash_mem: Integers
+    dash_syn: Integers
+    dash_syn_2: Integers
+    dash_mem_out: Integers
+    dash_syn_out: Integers
     threshold: NDArray[np.int16]
     threshold_out: NDArray[np.int16]
-    bias: NDArray[np.int16]
-    bias_out: NDArray[np.int16]
-    aliases: NDArray[np.int32]
+    bias: Integers
+    bias_out: Integers
+    aliases: Integers
     weight_shift_in: int = 0
     weight_shift_rec: int = 0
     weight_shift_out: int = 0
@@ -99,10 +111,10 @@ class XyloConfig:
 
     def __post_init__(self) -> None:
         for name, *_ in _ARRAYS:
-            object.__setattr__(self, name, np.asarray(getattr(self, name)))
+            object.__setattr__(self, name, _as_array(getattr(self, name)))
         refuse_all(self._format_problems())
         for name, _, number, _ in _ARRAYS:
-            array = getattr(self, name).astype(number.dtype)  # a copy, exact after the checks
+            array = getattr(self, name).astype(number.dtype, order="C")  # a copy, exact by now
             array.flags.writeable = False
             object.__setattr__(self, name, array)
         for name in _SHIFTS:
@@ -125,26 +137,33 @@ class XyloConfig:
         return int(self.weights_out.shape[1])
 
     def violations(self, target: str | ChipSpec | None = None) -> list[Diagnostic]:
-        """What of this configuration the chip cannot hold; its own target by default."""
-        return violations(self, target or self.target)
+        """What of this configuration the chip cannot hold (NB601 to NB608), all at once.
+
+        ``target``: name or record of the chip, by default the one that it was made for; NB806 if
+        there is none of that name.
+        """
+        return violations(self, self.target if target is None else target)
 
     def _format_problems(self) -> list[Diagnostic]:
-        problems = self._shape_problems()
+        shapes = self._shape_problems()
+        problems = list(shapes)
         for name, _, number, exact in _ARRAYS:
             array = getattr(self, name)
             found = number.problems(name, array)
             if not found and exact and array.dtype != number.dtype:
                 found = [diagnose("NB702", node=name, limit=str(number), found=str(array.dtype))]
+            if not found and not shapes and name == "aliases":
+                found = IntFormat(-1, self.n_hidden - 1, np.int32).problems(name, array)
             problems += found
         for name in _SHIFTS:
-            problems += SHIFT.problems(name, np.asarray(getattr(self, name)))
-        if not self._shape_problems() and not any(d.node == "aliases" for d in problems):
-            last = IntFormat(-1, len(self.aliases) - 1, np.int32)
-            problems += last.problems("aliases", self.aliases)
-        if not (isinstance(self.dt, (int, float)) and 0 < self.dt < float("inf")):
-            problems.append(
-                diagnose("NB703", node="dt", limit="seconds, > 0 and finite", found=repr(self.dt))
-            )
+            shift = _as_array(getattr(self, name))
+            if shift.ndim:
+                problems.append(
+                    diagnose("NB701", node=name, limit="a number", found=f"shape {shift.shape}")
+                )
+            else:
+                problems += SHIFT.problems(name, shift)
+        problems += _dt_problems(self.dt)
         if not isinstance(self.target, str):
             problems.append(
                 diagnose("NB702", node="target", limit="a name", found=type(self.target).__name__)
@@ -180,9 +199,15 @@ class XyloConfig:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, XyloConfig):
             return NotImplemented
-        return all(np.array_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        return all(
+            np.array_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)
+        )
 
     __hash__ = None  # type: ignore[assignment]  # holds arrays
+
+    def __reduce__(self) -> tuple[Callable[[], XyloConfig], tuple[()]]:
+        """Copies and pickles are made anew: checked, read-only, and without what is cached."""
+        return partial(type(self), **{f.name: getattr(self, f.name) for f in fields(self)}), ()
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain values, for JSON; weights as their entries that are not 0.
@@ -215,18 +240,27 @@ class XyloConfig:
 
         """
         names = {f.name for f in fields(cls)}
-        header = content.get("schema") if isinstance(content, dict) else type(content).__name__
-        if header != SCHEMA or content.get("version") != SCHEMA_VERSION:
-            raise refuse("NB704", limit=f"{SCHEMA} version {SCHEMA_VERSION}", found=repr(header))
-        if set(content) != names | {"schema", "version"}:
-            wrong = sorted(set(content) ^ (names | {"schema", "version"}))
-            raise refuse("NB704", limit="exactly the known fields", found=f"differs in {wrong}")
-        formats = {name: number for name, _, number, _ in _ARRAYS}
+        if not isinstance(content, dict):
+            raise refuse("NB704", limit="an object", found=type(content).__name__)
+        header = content.get("schema"), content.get("version")
+        if header != (SCHEMA, SCHEMA_VERSION) or isinstance(header[1], (bool, float)):
+            raise refuse("NB704", limit=f"{SCHEMA} version {SCHEMA_VERSION}", found=_shown(header))
+        wrong = set(content) ^ (names | {"schema", "version"})
+        if wrong:
+            differs = _shown(sorted(wrong, key=str))
+            raise refuse("NB704", limit="exactly the known fields", found=f"differs in {differs}")
         values = {name: content[name] for name in names}
-        for name, number in formats.items():
-            dense = _dense(name, values[name]) if name in _SPARSE else _integers(name, values[name])
-            refuse_all(number.problems(name, dense))
-            values[name] = dense.astype(number.dtype)
+        for name, _, number, _ in _ARRAYS:
+            if name not in _SPARSE:
+                values[name] = _integers(name, values[name], number)
+        sizes = {
+            "2": 2,
+            "n_hidden": len(values["dash_mem"]),
+            "n_out": len(values["dash_mem_out"]),
+        }
+        for name, axes, number, _ in _ARRAYS:
+            if name in _SPARSE:
+                values[name] = _dense(name, values[name], number, [sizes.get(a) for a in axes])
         return cls(**values)
 
     def to_json(self) -> str:
@@ -237,37 +271,79 @@ class XyloConfig:
     def from_json(cls, text: str) -> XyloConfig:
         """The configuration in a JSON text; errors as in :meth:`from_dict`."""
         try:
-            content = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            content = json.loads(text, object_pairs_hook=_once)
+        except (ValueError, TypeError, RecursionError) as error:
             raise refuse("NB704", limit="a JSON text", found=str(error)[:80]) from None
         return cls.from_dict(content)
 
 
-def _integers(name: str, values: Any) -> NDArray[np.int64]:
-    """A list of whole numbers as an array; floats, strings and ragged lists are refused."""
+def _as_array(value: Any) -> NDArray[Any]:
+    """``value`` as an array; one of objects, which no format takes, where that is impossible."""
     try:
-        array = np.asarray(values)
-    except (ValueError, OverflowError):
-        array = np.asarray(None)
-    if isinstance(values, list) and array.size == 0:
-        return np.zeros(0, np.int64)
-    if not isinstance(values, list) or array.dtype.kind not in "iu" or array.ndim != 1:
-        raise refuse("NB704", node=name, limit="a list of integers", found=repr(values)[:60])
-    return array.astype(np.int64)
+        return np.asarray(value)
+    except (ValueError, TypeError, OverflowError):
+        return np.asarray(None)
 
 
-def _dense(name: str, entry: Any) -> NDArray[np.int64]:
-    """The matrix of ``{"shape", "index", "value"}``, without allocating what a lie claims."""
+def _dt_problems(dt: Any) -> list[Diagnostic]:
+    limit = "seconds, > 0 and finite"
+    if isinstance(dt, bool) or not isinstance(dt, (int, float, np.integer, np.floating)):
+        return [diagnose("NB702", node="dt", limit=limit, found=type(dt).__name__)]
+    if not 0 < dt <= sys.float_info.max:
+        return [diagnose("NB703", node="dt", limit=limit, found=_shown(dt))]
+    return []
+
+
+def _shown(value: Any) -> str:
+    """The beginning of a value that may be hostile."""
+    try:
+        return repr(value)[:60]
+    except (ValueError, RecursionError):  # more digits, or more levels, than Python prints
+        return type(value).__name__
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, in which no key may come twice."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError("an object with the same key twice")
+    return content
+
+
+def _integers(name: str, values: Any, number: IntFormat) -> Integers:
+    """A list of whole numbers of that format; floats, truth values, nested lists are refused."""
+    if not isinstance(values, list) or any(type(x) is not int for x in values):
+        raise refuse("NB704", node=name, limit="a list of integers", found=_shown(values))
+    array = np.array(values) if values else np.zeros(0, np.int64)
+    refuse_all(number.problems(name, array))
+    return array.astype(number.dtype)
+
+
+def _dense(name: str, entry: Any, number: IntFormat, sizes: list[int | None]) -> Integers:
+    """The matrix of ``{"shape", "index", "value"}``.
+
+    Nothing is allocated before its shape is that of the vectors, which are really there.
+    """
     if not isinstance(entry, dict) or set(entry) != {"shape", "index", "value"}:
-        raise refuse("NB704", node=name, limit="shape, index, value", found=repr(entry)[:60])
-    shape, index, value = (_integers(f"{name}.{k}", entry[k]) for k in ("shape", "index", "value"))
-    size = 1
-    for n in shape.tolist():
-        size *= n
-    if np.any(shape < 0) or size > 2**28 or len(index) != len(value):
-        raise refuse("NB704", node=name, limit="as many values as indices", found=shape.tolist())
-    if len(index) and (index.min() < 0 or index.max() >= size):
-        raise refuse("NB704", node=name, limit=f"indices 0..{size - 1}", found=int(index.max()))
-    dense = np.zeros(size, np.int64)
-    dense[index] = value
-    return dense.reshape(shape.tolist())
+        raise refuse("NB704", node=name, limit="shape, index, value", found=_shown(entry))
+    place = IntFormat(0, _MOST_WEIGHTS - 1, np.int64)
+    shape = _integers(f"{name}.shape", entry["shape"], place).tolist()
+    index = _integers(f"{name}.index", entry["index"], place)
+    value = _integers(f"{name}.value", entry["value"], number)
+    if len(shape) != len(sizes) or any(
+        b is not None and a != b for a, b in zip(shape, sizes, strict=True)
+    ):
+        limit = ", ".join("n_in" if n is None else str(n) for n in sizes)
+        raise refuse("NB701", node=name, limit=f"({limit})", found=f"shape {_shown(shape)}")
+    size = math.prod(shape)
+    if size > _MOST_WEIGHTS:
+        raise refuse("NB704", node=name, limit=f"{_MOST_WEIGHTS} weights", found=size)
+    if len(index) != len(value):
+        limit = "as many values as indices"
+        raise refuse("NB704", node=name, limit=limit, found=f"{len(value)} for {len(index)}")
+    if np.any(np.diff(index) <= 0) or np.any(index >= size):
+        limit = f"increasing indices below {size}"
+        raise refuse("NB704", node=name, limit=limit, found=_shown(index.tolist()))
+    dense: Integers = np.zeros(shape, number.dtype)
+    dense.reshape(-1)[index] = value
+    return dense

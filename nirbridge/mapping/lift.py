@@ -69,10 +69,14 @@ def _block(
     if target in placement.outputs:
         assert source is not None  # place() refuses input straight into outputs
         weights = config.weights_out[source.ids, target.ids].astype(np.float64)
-        return weights * 2.0**config.weight_shift_out
-    if source is None:
-        return config.weights_in[:, target.ids, 0] * 2.0**config.weight_shift_in
-    return config.weights_rec[source.ids, target.ids, 0] * 2.0**config.weight_shift_rec
+        shift = config.weight_shift_out
+    elif source is None:
+        weights = config.weights_in[:, target.ids, 0].astype(np.float64)
+        shift = config.weight_shift_in
+    else:
+        weights = config.weights_rec[source.ids, target.ids, 0].astype(np.float64)
+        shift = config.weight_shift_rec
+    return weights * 2.0**shift
 
 
 def _neurons(config: XyloConfig, population: Population, hidden: bool) -> nir.CubaLIF:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def violations(
     config: XyloConfig, chip: str | ChipSpec, names: Sequence[str] | None = None
 ) -> list[Diagnostic]:
-    """Compare a configuration with a chip.
+    """Say everything of a configuration that a chip cannot hold.
 
     Parameters
     ----------
@@ -27,6 +27,17 @@ def violations(
         Name or record of the chip.
     names
         What to call each hidden neuron in a diagnostic; ``hidden[i]`` by default.
+
+    Returns
+    -------
+    list of Diagnostic
+        NB601 to NB608, one for each limit that is broken, with the first or the worst place and
+        the number of places. Empty if the chip can hold the configuration.
+
+    Raises
+    ------
+    Refused
+        NB806 if there is no chip of that name.
 
     """
     spec = target(chip)
@@ -76,15 +87,20 @@ def _connections(config: XyloConfig, spec: ChipSpec, label: Sequence[str]) -> li
     if spec.aliases.value == 0 and (config.aliases >= 0).any():
         first = int(np.argmax(config.aliases >= 0))
         found.append(
-            diagnose("NB608", node=label[first], limit=spec.cite("aliases"), found="an alias")
+            diagnose(
+                "NB608",
+                node=label[first],
+                limit=spec.cite("aliases"),
+                found="an alias",
+                remedy="remove the alias, or choose a target with aliases",
+            )
         )
     return found
 
 
 def _biases(config: XyloConfig, spec: ChipSpec, label: Sequence[str]) -> list[Diagnostic]:
-    """Signed biases of the chip's width; a width of 0 bits allows none."""
-    high = 2 ** (spec.bias_bits.value - 1) - 1 if spec.bias_bits.value else 0
-    low = -high - 1 if spec.bias_bits.value else 0
+    """Signed biases of the chip's width."""
+    low, high = spec.bias_range
     found = []
     for field, values in (("bias", config.bias), ("bias_out", config.bias_out)):
         outside = np.flatnonzero((values < low) | (values > high))

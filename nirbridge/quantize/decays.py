@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +15,7 @@ SHORTEST_SYNAPSE = 1  # with shift 0 a current is wiped before the membrane read
 
 
 def exact_shift(factor: Array) -> Array:
-    """d = −log2(1 − α), the real-valued shift whose decay 1 − 2^−d is the factor per step α."""
+    """Real-valued shift d = −log2(1 − α), whose decay 1 − 2^−d is the factor per step α."""
     return -np.log2(np.clip(1.0 - factor, 2.0**-64, None))
 
 
@@ -22,12 +24,12 @@ def rounded_shift(factor: Array, lowest: int) -> NDArray[np.int64]:
     return np.clip(np.rint(exact_shift(factor)), lowest, DASH.high).astype(np.int64)
 
 
-def chip_factor(shift: NDArray[np.integer]) -> Array:  # type: ignore[type-arg]
+def chip_factor(shift: NDArray[Any]) -> Array:
     """1 − 2^−d: the factor per step of a shift, but for the linear floor."""
     return 1.0 - 2.0 ** -np.asarray(shift, np.float64)
 
 
-def tau_error(factor: Array, shift: NDArray[np.integer]) -> Array:  # type: ignore[type-arg]
+def tau_error(factor: Array, shift: NDArray[Any]) -> Array:
     """Relative error of the time constant −dt/ln α that the shift brings.
 
     For a factor of 0 (no memory) the step itself stands for the time constant.

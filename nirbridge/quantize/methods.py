@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge.diagnostics import refuse
+from nirbridge.diagnostics import Diagnostic, diagnose, refuse, refuse_all
 from nirbridge.journal import Note
 from nirbridge.mapping import XyloConfig
 from nirbridge.mapping.place import Layer, Network
@@ -41,7 +40,7 @@ def quantize(network: Network, chip: ChipSpec, method: str) -> tuple[XyloConfig,
     Raises
     ------
     Refused
-        NB501 for an unknown method.
+        NB501 for an unknown method, NB606 for a bias that no threshold makes fit.
 
     """
     check_method(method)
@@ -51,7 +50,7 @@ def quantize(network: Network, chip: ChipSpec, method: str) -> tuple[XyloConfig,
     gain_out = 1.0 / chip_factor(shifts["outputs"]["syn"])
     biases = bias_range(chip)
     w_in, w_rec = network.weights_in * gain, network.weights_rec * gain
-    n_in, n_hidden, synapses = w_in.shape
+    _, n_hidden, synapses = w_in.shape
     hidden = round_layer(
         tuple(w[:, :, k] for w in (w_in, w_rec) for k in range(synapses)),
         network.hidden.c,
@@ -60,20 +59,26 @@ def quantize(network: Network, chip: ChipSpec, method: str) -> tuple[XyloConfig,
     )
     w_out = network.weights_out * gain_out[:, 0]
     outputs = round_layer((w_out,), network.outputs.c, biases, per_neuron)
+    refuse_all(
+        [
+            *_overflows(hidden, network.placement.hidden_names(), chip),
+            *_overflows(outputs, network.placement.output_names(), chip),
+        ]
+    )
     config = XyloConfig(
         weights_in=_int8(np.stack(hidden.weights[:synapses], axis=2)),
         weights_rec=_int8(np.stack(hidden.weights[synapses:], axis=2)),
         weights_out=_int8(outputs.weights[0]),
-        dash_mem=shifts["hidden"]["mem"],
-        dash_syn=shifts["hidden"]["syn"][:, 0],
-        dash_syn_2=shifts["hidden"]["syn"][:, 1],
-        dash_mem_out=shifts["outputs"]["mem"],
-        dash_syn_out=shifts["outputs"]["syn"][:, 0],
+        dash_mem=shifts["hidden"]["mem"].astype(np.uint8),
+        dash_syn=shifts["hidden"]["syn"][:, 0].astype(np.uint8),
+        dash_syn_2=shifts["hidden"]["syn"][:, 1].astype(np.uint8),
+        dash_mem_out=shifts["outputs"]["mem"].astype(np.uint8),
+        dash_syn_out=shifts["outputs"]["syn"][:, 0].astype(np.uint8),
         threshold=hidden.threshold.astype(np.int16),
         threshold_out=outputs.threshold.astype(np.int16),
-        bias=hidden.bias,
-        bias_out=outputs.bias,
-        aliases=np.full(n_hidden, -1),
+        bias=hidden.bias.astype(np.int16),
+        bias_out=outputs.bias.astype(np.int16),
+        aliases=np.full(n_hidden, -1, np.int32),
         weight_shift_in=hidden.shift,
         weight_shift_rec=hidden.shift,
         weight_shift_out=outputs.shift,
@@ -93,6 +98,23 @@ def bias_range(chip: ChipSpec) -> tuple[int, int]:
     """Lowest and highest bias of a chip; (0, 0) if it has none."""
     bits = chip.bias_bits.value
     return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if bits else (0, 0)
+
+
+def _overflows(made: Rounded, names: list[str], chip: ChipSpec) -> list[Diagnostic]:
+    """NB606 for the first neuron whose bias does not fit, even at a threshold of one unit."""
+    if not len(made.overflow):
+        return []
+    first = int(made.overflow[0])
+    low, high = bias_range(chip)
+    found = f"{made.bias[first]} at threshold {made.threshold[first]}"
+    return [
+        diagnose(
+            "NB606",
+            node=names[first],
+            limit=f"{low}..{high}: {chip.cite('bias_bits')}",
+            found=f"{found} ({len(made.overflow)} such neurons)",
+        )
+    ]
 
 
 def _layers(network: Network) -> tuple[tuple[str, Layer], tuple[str, Layer]]:
@@ -130,10 +152,6 @@ def _journal(
             ):
                 notes.append(_decay_note(population.name, state, factor, dash))
             notes.append(_weight_note(population.name, made, sources[name], ids, name))
-        if made.clipped_bias:
-            notes.append(
-                Note("quantize", name, "biases clipped", float(made.clipped_bias), "neurons")
-            )
     return notes
 
 

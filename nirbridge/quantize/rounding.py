@@ -19,13 +19,16 @@ WANTED_THRESHOLD = 256
 
 @dataclass(frozen=True)
 class Rounded:
-    """Integers of one layer: ``weights`` as groups, ``shift`` common to all of them."""
+    """Integers of one layer: ``weights`` as groups, ``shift`` common to all of them.
+
+    ``overflow`` lists the neurons whose bias no threshold makes fit.
+    """
 
     weights: tuple[Integers, ...]
     threshold: Integers
     bias: Integers
     shift: int
-    clipped_bias: int
+    overflow: Integers
 
 
 def round_layer(
@@ -43,7 +46,7 @@ def round_layer(
     shift = _shift(base)
     wanted = np.where(np.isfinite(base), base * 2.0**shift, WANTED_THRESHOLD)
     for bound, side in ((bias_range[1], c > 0), (-bias_range[0], c < 0)):
-        limit = np.divide(bound, np.abs(c), out=np.full(len(c), np.inf), where=side)
+        limit = np.divide(bound, np.abs(c), out=np.full(len(c), np.inf), where=side & (bound > 0))
         wanted = np.minimum(wanted, limit)
     # the last digit of 127/(127/n) may fall short of n
     threshold = np.clip(np.floor(wanted * (1 + 1e-12)), THRESHOLD.low, THRESHOLD.high)
@@ -51,10 +54,9 @@ def round_layer(
         np.clip(np.rint(w * threshold / 2.0**shift), -INT8.high, INT8.high).astype(np.int64)
         for w in groups
     )
-    exact = np.rint(c * threshold)
-    bias = np.clip(exact, *bias_range)
-    clipped = int(np.sum(bias != exact))
-    return Rounded(weights, threshold.astype(np.int64), bias.astype(np.int64), shift, clipped)
+    bias = np.rint(c * threshold).astype(np.int64)
+    overflow = np.flatnonzero((bias < bias_range[0]) | (bias > bias_range[1]))
+    return Rounded(weights, threshold.astype(np.int64), bias, shift, overflow)
 
 
 def _scales(weights: Array, per_neuron: bool) -> Array:

@@ -118,7 +118,8 @@ def journal(notes: Iterable[Note]) -> Table:
     table = Table("stage", "node", "what", "size", box=None, pad_edge=False)
     for note in notes:
         size = "" if note.size is None else f"{note.size:.3g} {note.unit}".strip()
-        table.add_row(Text(note.stage, style="green"), Text(note.node, style="cyan"), note.what, size)
+        stage, node = Text(note.stage, style="green"), Text(note.node, style="cyan")
+        table.add_row(stage, node, note.what, size)
     return table
 
 

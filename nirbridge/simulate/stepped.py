@@ -122,13 +122,22 @@ class _Population:
         if self.has_synapse:
             self.i = self.A * self.i + self.gs * x
             x = self.i
+        held = self._held()
         self.v = self.B * self.v + self.gm * x + self.c
-        self.value = self._fire() if self.spiking else self.v
+        self.value = self._fire(held) if self.spiking else self.v
 
-    def _fire(self) -> Signal:
+    def _held(self) -> Signal | None:
+        """Resets that act before the comparison: late ones, and those that a residual holds."""
+        if self.spiking and self.how.reset_delay:
+            return self.previous
+        if self.spiking and self.how.residual == "blocks":
+            return (self.v > self.threshold).astype(self.v.dtype)
+        return None
+
+    def _fire(self, held: Signal | None) -> Signal:
         how = self.how
-        if how.reset_delay:
-            self.v = self.v - self.threshold * self.previous
+        if held is not None:
+            self.v = self.v - self.threshold * held
         above = self.v >= self.threshold if how.comparison == ">=" else self.v > self.threshold
         spikes = above.astype(self.v.dtype)
         if how.reset == "value":
@@ -136,7 +145,7 @@ class _Population:
         elif not how.reset_delay:
             if how.spikes_per_step != 1:
                 spikes = self._count(above)
-            self.v = self.v - self.threshold * spikes
+            self.v = self.v - self.threshold * (spikes if held is None else spikes - held)
         return spikes
 
     def _count(self, above: NDArray[np.bool_]) -> Signal:

@@ -42,6 +42,12 @@ class ChipSpec:
         found = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: value for name, value in found.items() if isinstance(value, Limit)}
 
+    @property
+    def bias_range(self) -> tuple[int, int]:
+        """Lowest and highest bias; (0, 0) where the chip has none."""
+        bits = self.bias_bits.value
+        return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if bits else (0, 0)
+
     def cite(self, name: str) -> str:
         """A limit as a diagnostic shows it: value, unit, chip, standing."""
         limit = self.limits()[name]

@@ -1,0 +1,30 @@
+"""What the tests share: the example graphs, the reference data, the frameworks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+GRAPHS = ROOT / "graphs"
+REFERENCE = ROOT.parent / "shared" / "reference"
+EXAMPLES = ("digits_cuba", "digits_lif", "digits_recurrent")
+
+
+@pytest.fixture(scope="session")
+def digits() -> tuple[Any, Any]:
+    """Test inputs (N, T, 16) and labels (N,) that go with all example graphs."""
+    with np.load(GRAPHS / "digits.npz") as stored:
+        return stored["x"], stored["y"]
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """Folder of the NIR paper's data, which are not part of the repository."""
+    folder = REFERENCE / "nir-paper"
+    if not folder.is_dir():
+        pytest.skip("the NIR paper's data are not beside this checkout")
+    return folder

@@ -1,0 +1,150 @@
+"""Every pass does what it claims, on generated graphs; and a wrong pass would be caught."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import nir
+import numpy as np
+import pytest
+
+from benchmarks.graphs import Options, any_graph, any_raster, nest
+from nirbridge import Dynamics, simulate_stepped
+from nirbridge.graph.nodes import parameters
+from nirbridge.graph.verify import verify
+from nirbridge.passes import PASSES, Pass, lower
+from nirbridge.passes.base import PROPERTIES, Rewritten, rebuilt
+
+SEEDS = range(40)
+
+
+def graph_before(each: Pass, rng: np.random.Generator) -> tuple[nir.NIRGraph, Dynamics]:
+    """A generated graph that has gone through the passes before ``each``."""
+    options = Options(space=0.3, v_reset=False, neurons=("LIF", "CubaLIF", "IF"))
+    if each.name in ("bias", "fuse", "normalise"):
+        options.neurons = ("LIF", "CubaLIF")
+    graph = any_graph(rng, options)
+    how = Dynamics.of(graph)
+    assert how is not None
+    if each in PASSES:
+        graph = lower(graph, how, PASSES[: PASSES.index(each)]).graph
+    return graph, how
+
+
+def snapshot(graph: nir.NIRGraph, path: str = "") -> dict[str, Any]:
+    """Everything in a graph, as values that can be compared."""
+    content: dict[str, Any] = {f"{path}edges": sorted(graph.edges)}
+    for name, node in graph.nodes.items():
+        if isinstance(node, nir.NIRGraph):
+            content |= snapshot(node, f"{path}{name}.")
+        else:
+            values = {k: np.array(v).tolist() for k, v in parameters(node).items()}
+            content[path + name] = (type(node).__name__, values, str(node.metadata))
+    return content
+
+
+def assert_claims_hold(each: Pass, seed: int) -> None:
+    """The whole contract of a pass, on one generated graph."""
+    rng = np.random.default_rng(seed)
+    graph, how = graph_before(each, rng)
+    for name in each.requires:
+        assert PROPERTIES[name](graph), f"the passes before do not ensure {name!r}"
+    before = snapshot(graph)
+    result, notes = each.run(graph, how)
+    assert snapshot(graph) == before, "it edits its input"
+    assert verify(result) == [], "its output is not well-formed"
+    for name in each.ensures:
+        assert PROPERTIES[name](result), f"it does not ensure {name!r}"
+    again, _ = each.run(result, how)
+    assert snapshot(again) == snapshot(result), "a second run changes something"
+    raster = any_raster(rng, graph)
+    expected, found = (simulate_stepped(g, raster, how) for g in (graph, result))
+    shared = [name for name in expected.spikes if name in result.nodes]
+    same = np.array_equal(expected.output, found.output) and all(
+        np.array_equal(expected.spikes[name], found.spikes[name]) for name in shared
+    )
+    if each.preserves == "exactly":
+        assert same, "it claims to preserve the dynamics exactly, and does not"
+    elif not same:
+        assert any(note.size for note in notes), "it changes the dynamics and gives no size"
+
+
+@pytest.mark.parametrize("each", PASSES, ids=lambda p: p.name)
+def test_pass_keeps_its_promises(each: Pass) -> None:
+    for seed in SEEDS:
+        assert_claims_hold(each, seed)
+
+
+@dataclass(frozen=True)
+class ForgetsAnEdge:
+    """A wrong pass: it loses the last edge into a neuron that has two."""
+
+    name: ClassVar[str] = "wrong"
+    preserves: ClassVar[str] = "exactly"
+    requires: ClassVar[tuple[str, ...]] = ()
+    ensures: ClassVar[tuple[str, ...]] = ()
+
+    def run(self, graph: nir.NIRGraph, dynamics: Dynamics) -> Rewritten:  # noqa: ARG002
+        targets = [b for _, b in graph.edges]
+        double = [e for e in graph.edges if targets.count(e[1]) > 1]
+        edges = [e for e in graph.edges if e not in double[-1:]]
+        return rebuilt(graph, dict(graph.nodes), edges), []
+
+
+@dataclass(frozen=True)
+class EditsItsInput(ForgetsAnEdge):
+    """A wrong pass: it scales the weights of the graph that it was given."""
+
+    def run(self, graph: nir.NIRGraph, dynamics: Dynamics) -> Rewritten:  # noqa: ARG002
+        for node in graph.nodes.values():
+            if hasattr(node, "weight"):
+                node.weight *= 2
+        return graph, []
+
+
+def breaks_its_claims(each: Pass, seed: int) -> bool:
+    try:
+        assert_claims_hold(each, seed)
+    except AssertionError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("wrong", [ForgetsAnEdge(), EditsItsInput()])
+def test_wrong_pass_is_caught(wrong: Pass) -> None:
+    assert any(breaks_its_claims(wrong, seed) for seed in SEEDS)
+
+
+def test_nesting_changes_nothing() -> None:
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        graph = any_graph(rng, Options(nesting=0.0))
+        raster = any_raster(rng, graph)
+        how = Dynamics.of(graph)
+        expected = simulate_stepped(graph, raster, how)
+        found = simulate_stepped(nest(graph, rng), raster, how)
+        np.testing.assert_array_equal(found.output, expected.output)
+
+
+def test_convolution_matches_its_definition() -> None:
+    """One output value of each kind of window, computed by hand from the definition."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 3, (4, 5, 6))
+    weight = rng.integers(-3, 4, (6, 2, 3, 2)).astype(float)
+    conv = nir.Conv2d((5, 6), weight, (2, 1), (1, 0), (1, 2), 2, np.arange(6.0))
+    graph = nir.NIRGraph(
+        {"in": nir.Input(np.array([4, 5, 6])), "c": conv, "out": nir.Output(np.array([6, 3, 4]))},
+        [("in", "c"), ("c", "out")],
+        type_check=False,
+    )
+    raster = x.reshape(1, -1)
+    y = simulate_stepped(graph, raster, Dynamics(1e-3)).output.reshape(6, 3, 4)
+    padded = np.pad(x, [(0, 0), (1, 1), (0, 0)])
+    for out, row, column in np.ndindex(6, 3, 4):
+        group = out // 3
+        expected = float(out)
+        for c, i, j in np.ndindex(2, 3, 2):
+            value = padded[2 * group + c, 2 * row + i, column + 2 * j]
+            expected += weight[out, c, i, j] * value
+        assert y[out, row, column] == expected
