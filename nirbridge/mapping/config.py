@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
@@ -289,9 +288,12 @@ def _dt_problems(dt: Any) -> list[Diagnostic]:
     limit = "seconds, > 0 and finite"
     if isinstance(dt, bool) or not isinstance(dt, (int, float, np.integer, np.floating)):
         return [diagnose("NB702", node="dt", limit=limit, found=type(dt).__name__)]
-    if not 0 < dt <= sys.float_info.max:
-        return [diagnose("NB703", node="dt", limit=limit, found=_shown(dt))]
-    return []
+    try:
+        if 0 < float(dt) < math.inf:
+            return []
+    except OverflowError:  # an int beyond all floats
+        pass
+    return [diagnose("NB703", node="dt", limit=limit, found=_shown(dt))]
 
 
 def _shown(value: Any) -> str:
