@@ -18,31 +18,36 @@ N_IN, N_OUT = 16, 8  # of the networks to time
 
 
 def any_config(rng: Rng) -> XyloConfig:
-    """A small network with extreme values: rails, all shifts, all decays, biases, aliases."""
-    n_in, n_hidden, n_out = rng.integers(1, 6), rng.integers(1, 13), rng.integers(1, 5)
-    spread = rng.choice([4, 30, 128])
-    high_threshold = rng.choice([8, 200, 5000, 32767])
+    """A network with extreme values: rails, all shifts and decays, biases, aliases.
+
+    Most are small, so that single neurons matter; some are larger than the lanes that the kernel
+    works on at once, and than the chip's outputs.
+    """
+    n_in = int(rng.integers(1, 6))
+    n_hidden = int(rng.integers(*_pick(rng, [(1, 13), (13, 71), (100, 180)], [0.84, 0.10, 0.06])))
+    n_out = int(rng.integers(*_pick(rng, [(1, 5), (5, 41)], [0.9, 0.1])))
+    spread = int(rng.choice([4, 30, 128]))
+    highest_threshold = int(rng.choice([8, 200, 5000, 32767]))
 
     def weights(*shape: int) -> NDArray[np.int8]:
-        values = rng.integers(-spread, spread, shape, endpoint=False)
-        return (values * (rng.random(shape) < rng.choice([0.2, 0.7, 1.0]))).astype(np.int8)
+        present = rng.random(shape) < rng.choice([0.02, 0.2, 0.7, 1.0])
+        return np.where(present, rng.integers(-spread, spread, shape), 0).astype(np.int8)
 
     def dashes(n: int) -> NDArray[np.int64]:
         return rng.integers(0, rng.choice([3, 6, 15]), n, endpoint=True)
 
     def thresholds(n: int) -> NDArray[np.int16]:
-        return rng.integers(1, high_threshold, n, endpoint=True).astype(np.int16)
+        return rng.integers(1, highest_threshold, n, endpoint=True).astype(np.int16)
 
     def biases(n: int) -> NDArray[np.int64]:
-        top = rng.choice([1, 100, 32767])
-        return rng.integers(-top, top, n) * (rng.random() < 0.6)
+        top = rng.choice([0, 1, 100, 32767])
+        return rng.integers(-top, top, n, endpoint=True)
 
     w_in, w_rec = weights(n_in, n_hidden, 2), weights(n_hidden, n_hidden, 2)
     if rng.random() < 0.4:
         w_in[:, :, 1] = 0
         w_rec[:, :, 1] = 0
-    aliases = rng.integers(0, n_hidden, n_hidden)
-    aliases[rng.random(n_hidden) > rng.choice([0.0, 0.3, 1.0])] = -1
+    has_alias = rng.random(n_hidden) < rng.choice([0.0, 0.3, 1.0])
     shifts = rng.integers(0, rng.choice([0, 3, 7]), 3, endpoint=True)
     return XyloConfig(
         weights_in=w_in,
@@ -57,7 +62,7 @@ def any_config(rng: Rng) -> XyloConfig:
         threshold_out=thresholds(n_out),
         bias=biases(n_hidden),
         bias_out=biases(n_out),
-        aliases=aliases,
+        aliases=np.where(has_alias, rng.integers(0, n_hidden, n_hidden), -1),
         weight_shift_in=int(shifts[0]),
         weight_shift_rec=int(shifts[1]),
         weight_shift_out=int(shifts[2]),
@@ -66,10 +71,10 @@ def any_config(rng: Rng) -> XyloConfig:
 
 
 def any_raster(rng: Rng, n_in: int, steps: int) -> NDArray[np.uint8]:
-    """Sparse or dense counts, also above the 15 that the chip takes."""
+    """Sparse or dense counts (steps, n_in), also above the 15 that the chip takes."""
     top = rng.choice([1, 3, 15, 40, 255])
     present = rng.random((steps, n_in)) < rng.choice([0.05, 0.3, 0.9])
-    return (rng.integers(1, top, (steps, n_in), endpoint=True) * present).astype(np.uint8)
+    return np.where(present, rng.integers(1, top, (steps, n_in), endpoint=True), 0).astype(np.uint8)
 
 
 def timed_config(kind: str, n_hidden: int, activity: float, rng: Rng) -> XyloConfig:
@@ -110,6 +115,10 @@ def timed_config(kind: str, n_hidden: int, activity: float, rng: Rng) -> XyloCon
 def timed_raster(rng: Rng, activity: float, *shape: int) -> NDArray[np.uint8]:
     """Single spikes with the given probability per channel and step, ``shape`` + (16,)."""
     return (rng.random((*shape, N_IN)) < activity).astype(np.uint8)
+
+
+def _pick(rng: Rng, choices: list[tuple[int, int]], odds: list[float]) -> tuple[int, int]:
+    return choices[int(rng.choice(len(choices), p=odds))]
 
 
 def _weights(rng: Rng, mean: float, spread: float, shape: tuple[int, ...]) -> NDArray[np.int8]:
