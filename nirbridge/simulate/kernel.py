@@ -20,6 +20,7 @@ from nirbridge.simulate import lanes
 _LANES = np.uint64(lanes.LANES)
 _GROUP = np.uint64(lanes.LANES * lanes.GROUP)
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
+_AHEAD = np.uint64(4)  # neurons listed without asking whether there are more: a guess less
 
 
 def _compiled(function: Callable[..., Any]) -> Any:
@@ -100,14 +101,20 @@ def _add_lists(current: Any, length: Any, m: Any, rows: Any, scratch: Any) -> No
 
 @_inlined
 def _fire(v: Any, threshold: Any, limit: Any, counts: Any, source: Any) -> Any:
-    """Count spikes, subtract thresholds; list in ``source`` who fired. Returns how many did."""
+    """Count spikes, subtract thresholds; list in ``source`` who fired. Returns how many did.
+
+    ``source`` is longer than ``counts`` by ``_AHEAD``; what lies behind the list is of no meaning.
+    """
     fired = _ZERO
     for first in range(_ZERO, np.uint64(v.shape[0]), _LANES):
         mask = lanes.fire(v, threshold, counts, limit, first)
-        while mask != _ZERO:
-            source[fired] = first + lanes.lowest_bit(mask)
-            mask &= mask - _ONE
-            fired += _ONE
+        k = fired
+        fired += lanes.count_bits(mask)
+        while k < fired:
+            for a in range(_AHEAD):
+                source[k + a] = first + lanes.lowest_bit(mask)
+                mask &= mask - _ONE
+            k += _AHEAD
     return fired
 
 
@@ -128,7 +135,7 @@ def _fire_aliased(
 
 @_inlined
 def _spiking(counts: Any, source: Any) -> Any:
-    """List in ``source``, which is one longer, where ``counts`` is not 0. Returns how many."""
+    """List in ``source`` (at least one longer) where ``counts`` is not 0. Returns how many."""
     found = _ZERO
     for j in range(np.uint64(counts.shape[0])):  # without a branch, which would be guessed wrong
         source[found] = j
@@ -166,7 +173,7 @@ def run(
     count_out = np.zeros(padded_out, np.int16)
     none = np.zeros(padded_out, np.int16)
     source_in = np.zeros(n_in + _ONE, np.uint64)
-    source = np.zeros(padded + _ONE, np.uint64)
+    source = np.zeros(padded + _AHEAD, np.uint64)
     scratch = np.zeros(n_in + padded, np.uint64), np.zeros(n_in + padded, np.int16)
     for b in range(first, last):
         count, i1, i2 = state[0][b], state[1][b], state[2][b]

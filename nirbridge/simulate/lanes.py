@@ -209,7 +209,8 @@ def integrate(typing: Any, v: Any, dash: Any, i1: Any, i2: Any, bias: Any, j: An
 def fire(typing: Any, v: Any, threshold: Any, counts: Any, limit: Any, j: Any) -> Any:  # noqa: ARG001
     """Spike while the threshold is reached, at most ``limit`` times; counts[j:] says how often.
 
-    Returns 32 bits: bit k says whether neuron j + k fired.
+    Returns 32 bits: bit k says whether neuron j + k fired. Whoever fires k times fires first in
+    each of k rounds, so the limit is one of rounds. The first round needs no question asked.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -217,22 +218,30 @@ def fire(typing: Any, v: Any, threshold: Any, counts: Any, limit: Any, j: Any) -
             _Lanes(context, builder, type_, array, args[4])
             for type_, array in zip(signature.args[:3], args[:3], strict=True)
         )
-        zero = _constant(_I16, 0)
-        level = thresholds.load()
-        v_, n_ = (cgutils.alloca_once_value(builder, x) for x in (membrane.load(), zero))
-        with cgutils.for_range(builder, args[3]) as loop:
-            x = builder.load(v_)
-            reached = builder.icmp_signed(">=", x, level)
-            none = builder.icmp_unsigned("==", _bits(builder, reached), ir.Constant(_I32, 0))
-            with builder.if_then(none, likely=True):
+        level, zero, one = thresholds.load(), _constant(_I16, 0), _constant(_I16, 1)
+        v_ = cgutils.alloca_once_value(builder, membrane.load())
+        n_ = cgutils.alloca_once_value(builder, zero)
+        nobody = ir.Constant(_I32, 0)
+
+        def spike() -> Any:
+            """One round; returns the bits of those that could go on."""
+            x, n = builder.load(v_), builder.load(n_)
+            able = builder.icmp_signed(">=", x, level)
+            x = builder.select(able, builder.sub(x, level), x)
+            builder.store(x, v_)
+            builder.store(builder.select(able, builder.add(n, one), n), n_)
+            return _bits(builder, builder.icmp_signed(">=", x, level))
+
+        go_on = builder.icmp_unsigned("!=", spike(), nobody)
+        rounds_left = builder.sub(args[3], ir.Constant(args[3].type, 1))
+        with builder.if_then(go_on, likely=False), cgutils.for_range(builder, rounds_left) as loop:
+            done = builder.icmp_unsigned("==", spike(), nobody)
+            with builder.if_then(done, likely=True):
                 loop.do_break()
-            builder.store(builder.sub(x, builder.select(reached, level, zero)), v_)
-            one = builder.zext(reached, _vector(_I16))
-            builder.store(builder.add(builder.load(n_), one), n_)
         membrane.store(builder.load(v_))
         spikes.store(builder.load(n_))
-        fired = builder.icmp_signed(">", builder.load(n_), zero)
-        return builder.zext(_bits(builder, fired), ir.IntType(64))
+        fired = _bits(builder, builder.icmp_signed(">", builder.load(n_), zero))
+        return builder.zext(fired, ir.IntType(64))
 
     return types.uint64(v, threshold, counts, types.uintp, types.uintp), codegen
 
@@ -243,9 +252,19 @@ def _bits(builder: Any, mask: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def lowest_bit(typing: Any, mask: Any) -> Any:  # noqa: ARG001
-    """Index of the lowest bit that is set in a mask that is not 0."""
+    """Index of the lowest bit that is set; 64 if none is."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
-        return builder.cttz(args[0], ir.Constant(_BIT, 1))
+        return builder.cttz(args[0], ir.Constant(_BIT, 0))
+
+    return types.uint64(types.uint64), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def count_bits(typing: Any, mask: Any) -> Any:  # noqa: ARG001
+    """How many bits of a mask are set."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
+        return builder.ctpop(args[0])
 
     return types.uint64(types.uint64), codegen
