@@ -37,11 +37,11 @@ def examples() -> list[dict[str, Any]]:
                 {
                     "graph": path.stem,
                     "method": method,
-                    "float": drift.against["float"].accuracy,
+                    "float": drift.trained_accuracy,
                     "chip": drift.accuracy,
                     "agreement": drift.agreement,
-                    "spike_ratio": drift.chip_spikes
-                    / max(1, sum(d.reference_spikes for d in drift.against["float"].populations)),
+                    "spike_ratio": drift.rungs[-1].spikes / drift.rungs[0].spikes,
+                    **{rung.model: rung.loss for rung in drift.rungs[1:]},
                 }
             )
     return rows

@@ -24,7 +24,7 @@ from nirbridge.simulate import Recording, simulate
 SCHEMA = "nirbridge/deployment"
 SCHEMA_VERSION = 1
 CONFIG, RECORD = "config.json", "deployment.json"
-GRAPHS = ("source", "lowered", "deployed")
+GRAPHS = ("source", "lowered", "shifted", "deployed")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +37,8 @@ class Deployment:
         The integers of the chip.
     lowered
         NIR: the network rewritten into the form that the chip can hold, still in floats.
+    shifted
+        NIR: the same with the decays that the chip has, weights and thresholds still in floats.
     deployed
         NIR: what the integers compute, in seconds and volts (one threshold is one volt).
     journal
@@ -47,6 +49,8 @@ class Deployment:
         How the source steps time.
     placement
         Which node's neurons sit where, and how many steps each population lags.
+    units
+        Integer units per volt of the populations that are read by their membranes.
     method
         How the network was quantised.
 
@@ -54,11 +58,13 @@ class Deployment:
 
     config: XyloConfig
     lowered: nir.NIRGraph
+    shifted: nir.NIRGraph
     deployed: nir.NIRGraph
     journal: tuple[Note, ...]
     source: nir.NIRGraph
     dynamics: Dynamics
     placement: Placement
+    units: dict[str, list[int]]
     method: str
 
     def simulate(self, raster: Any, record: bool = False) -> Recording:
@@ -100,6 +106,7 @@ class Deployment:
             "method": self.method,
             "dynamics": self.dynamics.to_dict(),
             "placement": asdict(self.placement),
+            "units": self.units,
             "journal": [note.to_dict() for note in self.journal],
         }
 
@@ -137,15 +144,16 @@ def load(directory: str | os.PathLike[str]) -> Deployment:
     try:
         placement = Placement(
             **{
-                part: tuple(Population(**p) for p in record["placement"][part])
+                part: tuple(_population(p) for p in record["placement"][part])
                 for part in ("hidden", "outputs")
             }
         )
         journal = tuple(Note(**note) for note in record["journal"])
         dynamics = Dynamics(**record["dynamics"])
         method = str(record["method"])
+        units = {str(k): [int(u) for u in v] for k, v in record["units"].items()}
         sizes = (placement.n_hidden, placement.n_out)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise refuse("NB704", node=RECORD, limit="the fields of a deployment", found=error) from None
     if sizes != (config.n_hidden, config.n_out):
         limit = f"{config.n_hidden} hidden and {config.n_out} output neurons"
@@ -155,9 +163,15 @@ def load(directory: str | os.PathLike[str]) -> Deployment:
         journal=journal,
         dynamics=dynamics,
         placement=placement,
+        units=units,
         method=method,
         **graphs,
     )
+
+
+def _population(fields: dict[str, Any]) -> Population:
+    kept = fields.get("kept")
+    return Population(**{**fields, "kept": None if kept is None else tuple(map(int, kept))})
 
 
 def _text(path: Path) -> str:

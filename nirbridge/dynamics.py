@@ -112,10 +112,14 @@ class Dynamics:
         return ratio if self.scheme == "euler" else -np.expm1(-ratio)
 
     def tau(self, factor: float) -> float:
-        """Time constant in seconds whose :meth:`factor` is ``factor``, 0 < factor < 1."""
+        """Time constant in seconds whose :meth:`factor` is ``factor``, 0 <= factor < 1.
+
+        A factor of 0, no memory, has no time constant in exponential steps; there dt/64 stands
+        for it, because e^−64 is nothing beside 1 in double precision.
+        """
         if self.scheme == "euler":
             return self.dt / (1.0 - factor)
-        return float(-self.dt / np.log(factor))
+        return float(-self.dt / np.log(factor)) if factor > 0 else self.dt / 64
 
     def attach(self, graph: nir.NIRGraph) -> nir.NIRGraph:
         """The same graph with this record in its metadata (a new graph; nodes are shared)."""
@@ -147,6 +151,20 @@ class Dynamics:
     def to_dict(self) -> dict[str, Any]:
         """The record as plain values, for JSON."""
         return asdict(self)
+
+
+MEMORYLESS = {
+    "reset": "value",
+    "spikes_per_step": 1,
+    "comparison": ">",
+    "reset_delay": 0,
+    "residual": "fires",
+}
+
+
+def memoryless(dynamics: Dynamics) -> Dynamics:
+    """The record for a Threshold: one spike where the input of the step is above it."""
+    return replace(dynamics, **MEMORYLESS)  # type: ignore[arg-type]
 
 
 def annotate(node: nir.NIRNode, **exceptions: object) -> None:

@@ -15,10 +15,11 @@ from nirbridge.graph.verify import verify
 from nirbridge.intformat import INT16
 from nirbridge.journal import Note
 from nirbridge.mapping.config import XyloConfig
+from nirbridge.mapping.fits import fits
 from nirbridge.mapping.lift import lift
 from nirbridge.mapping.limits import violations
-from nirbridge.mapping.place import place
-from nirbridge.passes import lower
+from nirbridge.mapping.place import Network, place
+from nirbridge.passes import Lowered, lower, passes
 from nirbridge.quantize import quantize
 from nirbridge.quantize.methods import check_method
 from nirbridge.rasters import check_raster
@@ -36,6 +37,8 @@ def convert(
     dynamics: Dynamics | None = None,
     method: str = "channel",
     calibration: Any = None,
+    exact: bool | None = None,
+    balance: bool = True,
     **words: Any,
 ) -> Deployment:
     """Turn a network into a configuration of a chip.
@@ -56,6 +59,12 @@ def convert(
     calibration
         A raster (T, n_in) or (B, T, n_in) of typical input. The journal then tells how often the
         chip's states saturate on it.
+    exact
+        Whether neurons without a synapse (LIF) keep their dynamics exactly, at the price of relay
+        neurons; by default they do if the result fits the chip.
+    balance
+        Whether paths of unequal length are made equal by relay neurons; else the journal only
+        says how far they are apart.
     words
         Single fields of :class:`Dynamics` (``scheme``, ``reset``, ``spikes_per_step``, ...),
         which override those of the graph's record.
@@ -75,23 +84,41 @@ def convert(
     check_taus(graph, how)
     notes = [Note("read", "", sentence) for sentence in repairs(graph)]
     notes.append(Note("time", "", f"dt = {how.dt:g} s, {source_of_dt(graph, dt, dynamics)}"))
-    lowered = lower(graph, how)
-    network = place(lowered)
-    config, rounded = quantize(network, chip, method)
+    lowered, network = _lower_to_fit(graph, how, chip, exact, balance)
+    made = quantize(network, chip, method)
+    config = made.config
     refuse_all(violations(config, chip, network.placement.hidden_names()))
-    notes += [*lowered.journal, *rounded]
+    notes += [*lowered.journal, *made.notes]
     if calibration is not None:
         notes += saturation(config, calibration)
     return Deployment(
         config=config,
         lowered=lowered.graph,
-        deployed=lift(config, network.placement, lowered.graph),
+        shifted=lift(made.shifted, network.placement, lowered.graph, how.dt, network.aliases),
+        deployed=lift(made.rounded, network.placement, lowered.graph, how.dt, network.aliases),
         journal=tuple(notes),
         source=how.attach(graph),
         dynamics=how,
         placement=network.placement,
+        units=made.units,
         method=method,
     )
+
+
+def _lower_to_fit(
+    graph: nir.NIRGraph, how: Dynamics, chip: ChipSpec, exact: bool | None, balance: bool
+) -> tuple[Lowered, Network]:
+    """Lower and place; without a word on ``exact``, exactly if that fits, and else nearly."""
+    lowered = lower(graph, how, passes(exact is not False, balance))
+    network = place(lowered, chip)
+    problems = fits(network, chip)
+    if problems and exact is None:
+        cheaper = lower(graph, how, passes(False, balance))
+        smaller = place(cheaper, chip)
+        if not fits(smaller, chip):
+            return cheaper, smaller
+    refuse_all(problems)
+    return lowered, network
 
 
 def channels(graph: nir.NIRGraph) -> int:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nirbridge import Dynamics, Refused
+from nirbridge.mapping.lift import chip_factor
 from nirbridge.mapping.place import Layer, Network, Placement, Population
 from nirbridge.quantize import METHODS, quantize
-from nirbridge.quantize.decays import chip_factor, exact_shift, rounded_shift
-from nirbridge.quantize.rounding import round_layer
+from nirbridge.quantize.decays import exact_shift, rounded_shift
+from nirbridge.quantize.rounding import Plan, round_layer
 from nirbridge.targets import XYLO_AUDIO_2
 
 seeds = st.integers(0, 2**32 - 1)
@@ -28,7 +31,17 @@ def network(rng: np.random.Generator, n_in: int = 3, h: int = 5, o: int = 2) -> 
     weights = [rng.normal(0, spread, shape) for shape in ((n_in, h), (h, h), (h, o))]
     both = [np.stack([w, np.zeros_like(w)], axis=2) for w in weights[:2]]
     place = Placement((Population("h", 0, h),), (Population("o", 0, o, 1),))
-    return Network(place, Dynamics(1e-3), *both, weights[2], layer(h, 2), layer(o, 1), n_in)
+    none = np.full(h, -1, np.int32)
+    return Network(place, Dynamics(1e-3), *both, weights[2], layer(h, 2), layer(o, 1), none)
+
+
+def plan(weights: Any, c: Any = None) -> Plan:
+    """A layer of one group of weights, without decays that matter."""
+    n = weights.shape[1]
+    one = np.ones(n, np.int64)
+    c = np.zeros(n) if c is None else np.asarray(c)
+    no = np.zeros(n, bool)
+    return Plan((weights,), c, one[:, None], one, no, no)
 
 
 @pytest.mark.parametrize("shift", range(1, 16))
@@ -52,7 +65,7 @@ def test_integers_keep_their_ratio_to_the_threshold(seed: int) -> None:
     net = network(rng)
     before = [net.weights_in.copy(), net.weights_rec.copy(), net.hidden.c.copy()]
     for method in METHODS:
-        config, _ = quantize(net, XYLO_AUDIO_2, method)
+        config = quantize(net, XYLO_AUDIO_2, method).config
         threshold = config.threshold.astype(float)
         gain = 1 / (1 - 2.0 ** -config.dash_syn.astype(float))
         wanted = net.weights_in[:, :, 0] * gain * threshold / 2**config.weight_shift_in
@@ -65,8 +78,8 @@ def test_integers_keep_their_ratio_to_the_threshold(seed: int) -> None:
 
 def test_global_shares_one_scale_and_channel_does_not() -> None:
     net = network(np.random.default_rng(0))
-    shared, _ = quantize(net, XYLO_AUDIO_2, "global")
-    own, _ = quantize(net, XYLO_AUDIO_2, "channel")
+    shared = quantize(net, XYLO_AUDIO_2, "global").config
+    own = quantize(net, XYLO_AUDIO_2, "channel").config
     assert len(set(shared.threshold.tolist())) == 1
     assert len(set(own.threshold.tolist())) == len(own.threshold)
     stacked = np.concatenate([own.weights_in[:, :, 0], own.weights_rec[:, :, 0]])
@@ -75,39 +88,40 @@ def test_global_shares_one_scale_and_channel_does_not() -> None:
 
 def test_outputs_have_their_own_scale() -> None:
     net = network(np.random.default_rng(1))
-    small, _ = quantize(net, XYLO_AUDIO_2, "global")
+    small = quantize(net, XYLO_AUDIO_2, "global").config
     louder = Network(**{**vars(net), "weights_out": net.weights_out * 100})
-    large, _ = quantize(louder, XYLO_AUDIO_2, "global")
+    large = quantize(louder, XYLO_AUDIO_2, "global").config
     np.testing.assert_array_equal(small.weights_in, large.weights_in)
     np.testing.assert_array_equal(small.threshold, large.threshold)
 
 
 def test_threshold_limit_touches_one_neuron_only() -> None:
     weights = np.array([[1.0, 1e-4], [0.5, 1e-4]])
-    alone = round_layer((weights[:, :1],), np.zeros(1), EIGHT_BITS, True)
-    both = round_layer((weights,), np.zeros(2), EIGHT_BITS, True)
+    alone = round_layer(plan(weights[:, :1]), EIGHT_BITS, True)
+    both = round_layer(plan(weights), EIGHT_BITS, True)
     assert both.threshold[1] == 32767
-    assert both.threshold[0] * 2.0**-both.shift == pytest.approx(
-        alone.threshold[0] * 2.0**-alone.shift, abs=1
+    assert both.threshold[0] * 2.0 ** -both.shifts[0] == pytest.approx(
+        alone.threshold[0] * 2.0 ** -alone.shifts[0], abs=1
     )
 
 
 def test_bias_lowers_its_own_threshold_instead_of_being_clipped() -> None:
     weights = np.array([[0.1, 0.1]])
-    found = round_layer((weights,), np.array([2.0, 0.0]), EIGHT_BITS, True)
+    found = round_layer(plan(weights, [2.0, 0.0]), EIGHT_BITS, True)
     assert found.bias.tolist() == [126, 0]
     assert found.threshold[0] == 63
     assert not len(found.overflow)
 
 
 def test_weights_beyond_the_range_are_clipped_and_never_wrap() -> None:
-    found = round_layer((np.array([[1000.0, -1000.0]]),), np.zeros(2), EIGHT_BITS, True)
-    assert np.abs(found.weights[0]).max() <= 127
+    found = round_layer(plan(np.array([[1e6, -1e6]])), EIGHT_BITS, True)
+    assert np.abs(found.weights[0]).max() <= 128
+    assert found.clipped == 2
     assert (np.sign(found.weights[0]) == [[1, -1]]).all()
 
 
 def test_neuron_without_weights_stays_silent() -> None:
-    found = round_layer((np.zeros((2, 1)),), np.zeros(1), EIGHT_BITS, True)
+    found = round_layer(plan(np.zeros((2, 1))), EIGHT_BITS, True)
     assert found.threshold[0] > 0
     assert not found.weights[0].any()
 

@@ -1,4 +1,4 @@
-"""Feed-forward network without synaptic currents, 16-64-40-8, with biases, from Norse."""
+"""Feed-forward network without synaptic currents, 16-60-40-8, with biases, from Norse."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from nirbridge import Dynamics
 
-SIZES = (16, 64, 40, 8)
+SIZES = (16, 60, 40, 8)
 TAUS = (6e-3, 11e-3, 13e-3)  # seconds, one per layer
 THRESHOLD = 0.2
 DT = 1e-3  # seconds, Norse's default

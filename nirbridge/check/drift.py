@@ -1,69 +1,108 @@
-"""One input on three models: the network as trained, the lifted integers, the chip."""
+"""The error budget: one input on every model from the trained network to the chip."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge.check.metrics import Difference, compare, count_distance, decisions
+from nirbridge.check.findings import Findings, Finding
+from nirbridge.check.metrics import Difference, compare, decisions, output_distance
+from nirbridge.check.models import MODELS, Run, chip_run
 from nirbridge.diagnostics import refuse
 from nirbridge.intformat import INPUT_SPIKES
 from nirbridge.rasters import check_raster
-from nirbridge.simulate import simulate, simulate_stepped
 
 if TYPE_CHECKING:
     from nirbridge.deployment import Deployment
 
+CHUNK = 64  # samples that are simulated, with all states recorded, at a time
+
+Track = Callable[[list[int]], Iterable[int]]
+
 
 @dataclass(frozen=True)
 class Rung:
-    """One model against the chip.
+    """One model of the ladder, against the network as it was trained.
 
-    ``output_l1``: mean over samples of the summed differences of output spike counts.
-    ``agreement``: share of samples for which both decide alike.
+    Attributes
+    ----------
+    model, adds, knob
+        Its name, what it changes from the rung before, and what to turn to change less.
+    spikes
+        All spikes of the hidden populations that both have.
+    populations
+        The same population by population.
+    output_l1
+        Mean over samples of the summed differences of the outputs' sums over time.
+    agreement
+        Share of samples for which it decides as the trained network does.
+    accuracy
+        Share of samples that it gets right; None without labels.
+    loss
+        Share of decisions that agreed with the trained network on the rung before and no longer
+        do: the rung's part of the whole. Negative if it repairs some.
+
     """
 
     model: str
+    adds: str
+    knob: str
+    spikes: int
     populations: tuple[Difference, ...]
     output_l1: float
     agreement: float
     accuracy: float | None
+    loss: float
 
     def to_dict(self) -> dict[str, Any]:
         """The figures as plain values, for JSON."""
         rows = [{**asdict(d), "count_ratio": _finite(d.count_ratio)} for d in self.populations]
-        return {
-            "model": self.model,
-            "output_l1": self.output_l1,
-            "agreement": self.agreement,
-            "accuracy": self.accuracy,
-            "populations": rows,
-        }
+        return {**asdict(self), "populations": rows}
 
 
 @dataclass(frozen=True)
 class Drift:
-    """What the chip does differently, and from which model.
+    """What the chip does differently, and which change costs how much.
 
-    ``against["float"]`` is the source network in its own steps, ``against["deployed"]`` the
-    integers lifted to floats, which lack saturation and the linear floor of the decays.
+    ``rungs`` lead from the trained network to the chip; their losses add up to
+    ``1 − agreement``. ``findings`` lists neurons that saturate, never fire or fire at their cap,
+    and weights that became 0, by the user's own names.
     """
 
     samples: int
     steps: int
-    against: Mapping[str, Rung]
-    accuracy: float | None
-    chip_spikes: int
+    rungs: tuple[Rung, ...]
+    findings: tuple[Finding, ...]
     clipped_inputs: int
+
+    def rung(self, model: str) -> Rung:
+        """The rung of that name."""
+        return next(r for r in self.rungs if r.model == model)
 
     @property
     def agreement(self) -> float:
-        """Share of samples for which chip and float network decide alike."""
-        return self.against["float"].agreement
+        """Share of samples for which chip and trained network decide alike."""
+        return self.rungs[-1].agreement
+
+    @property
+    def accuracy(self) -> float | None:
+        """Accuracy of the chip."""
+        return self.rungs[-1].accuracy
+
+    @property
+    def trained_accuracy(self) -> float | None:
+        """Accuracy of the network as trained."""
+        return self.rungs[0].accuracy
+
+    @property
+    def largest(self) -> Rung | None:
+        """The rung that costs most decisions; None if none costs any."""
+        worst = max(self.rungs[1:], key=lambda r: r.loss)
+        return worst if worst.loss > 0 else None
 
     def to_dict(self) -> dict[str, Any]:
         """The figures as plain values, for JSON."""
@@ -71,25 +110,22 @@ class Drift:
             "samples": self.samples,
             "steps": self.steps,
             "accuracy": self.accuracy,
-            "chip_spikes": self.chip_spikes,
+            "trained_accuracy": self.trained_accuracy,
+            "agreement": self.agreement,
+            "largest": None if self.largest is None else self.largest.model,
+            "rungs": [rung.to_dict() for rung in self.rungs],
+            "findings": [asdict(f) for f in self.findings],
             "clipped_inputs": self.clipped_inputs,
-            "against": {name: rung.to_dict() for name, rung in self.against.items()},
         }
-
-
-CHUNK = 64  # samples that are simulated, with all states recorded, at a time
-
-Spikes = Mapping[str, NDArray[Any]]
-Track = Callable[[list[int]], Iterable[int]]
 
 
 def check(
     deployment: Deployment, raster: Any, labels: Any = None, track: Track | None = None
 ) -> Drift:
-    """Run chip, float network and lifted integers on one raster and compare them.
+    """Run every model between the trained network and the chip on one raster.
 
-    The chip answers some steps later than the float network; the raster is followed by as many
-    silent steps, and its spikes are moved back by the latency of each population.
+    The chip answers some steps later than the trained network; the raster is followed by as many
+    silent steps, and spikes are moved back by the latency of each population.
 
     Parameters
     ----------
@@ -112,78 +148,74 @@ def check(
     counts = counts if counts.ndim == 3 else counts[None]
     expected = check_labels(labels, len(counts), deployment.config.n_out)
     starts = list(range(0, len(counts), CHUNK)) or [0]
-    pieces = [
-        _run(deployment, counts[first : first + CHUNK])
-        for first in (track(starts) if track else starts)
-    ]
-    source, lifted, chip = (
-        {name: np.concatenate([piece[k][name] for piece in pieces]) for name in pieces[0][k]}
-        for k in range(3)
-    )
-    outputs = [p.name for p in deployment.placement.outputs]
-    populations = (*deployment.placement.hidden, *deployment.placement.outputs)
-    steps = counts.shape[1]
-    aligned = {p.name: chip[p.name][:, p.latency : p.latency + steps] for p in populations}
+    runs: list[list[Run]] = [[] for _ in MODELS]
+    found = Findings(deployment)
+    for first in track(starts) if track else starts:
+        piece = counts[first : first + CHUNK]
+        for model, done in zip(MODELS[:-1], runs[:-1], strict=True):
+            done.append(_small(model.run(deployment, piece)))
+        chip, recording = chip_run(deployment, piece)
+        runs[-1].append(_small(chip))
+        found.add(recording, runs[0][-1])
+    joined = [_joined(done) for done in runs]
     return Drift(
         samples=len(counts),
-        steps=steps,
-        against={
-            "float": _rung("float", source, aligned, outputs, expected),
-            "deployed": _rung("deployed", lifted, chip, outputs, expected),
-        },
-        accuracy=_accuracy(decisions(_joined(aligned, outputs)), expected),
-        chip_spikes=sum(int(x.sum()) for x in chip.values()),
+        steps=counts.shape[1],
+        rungs=_rungs(joined, expected),
+        findings=found.result(),
         clipped_inputs=int(np.maximum(counts.astype(np.int64) - INPUT_SPIKES, 0).sum()),
     )
 
 
-def _run(deployment: Deployment, counts: NDArray[Any]) -> tuple[Spikes, Spikes, Spikes]:
-    """Spikes by population of the float network, the lifted integers and the chip.
-
-    The latter two run on for as many steps as the chip's answer is late.
-    """
-    hidden, outputs = deployment.placement.hidden, deployment.placement.outputs
-    longest = max((p.latency for p in (*hidden, *outputs)), default=0)
-    tail = np.zeros((counts.shape[0], longest, counts.shape[2]), counts.dtype)
-    padded = np.concatenate([counts, tail], axis=1)
-    recording = simulate(deployment.config, padded, record=True)
-    assert recording.spikes is not None
-    chip: dict[str, NDArray[Any]] = {p.name: recording.spikes[:, :, p.ids] for p in hidden}
-    chip |= {p.name: recording.output[:, :, p.ids] for p in outputs}
-    source = simulate_stepped(deployment.source, counts, deployment.dynamics).spikes
-    lifted = simulate_stepped(deployment.deployed, padded).spikes
-    return _small(source), _small(lifted), chip
+def _small(run: Run) -> Run:
+    """Spike counts as small integers, which take less memory."""
+    return Run({name: x.astype(np.int16) for name, x in run.spikes.items()}, run.outputs)
 
 
-def _small(spikes: Spikes) -> Spikes:
-    """Counts as integers, which take less memory."""
-    return {name: x.astype(np.int32) for name, x in spikes.items()}
-
-
-def _rung(
-    model: str,
-    reference: Spikes,
-    found: Spikes,
-    outputs: list[str],
-    labels: NDArray[np.int64] | None,
-) -> Rung:
-    populations = tuple(
-        compare(name, reference[name], found[name]) for name in found if name in reference
+def _joined(runs: list[Run]) -> Run:
+    spikes, outputs = (
+        {
+            name: np.concatenate([getattr(run, part)[name] for run in runs])
+            for name in getattr(runs[0], part)
+        }
+        for part in ("spikes", "outputs")
     )
-    expected, got = _joined(reference, outputs), _joined(found, outputs)
-    choice = decisions(expected)
-    agreement = float(np.mean(choice == decisions(got))) if len(choice) else 1.0
-    return Rung(
-        model, populations, count_distance(expected, got), agreement, _accuracy(choice, labels)
-    )
+    return Run(spikes, outputs)
 
 
-def _joined(spikes: Spikes, names: list[str]) -> NDArray[Any]:
-    return np.concatenate([spikes[name] for name in names], axis=2)
+def _rungs(runs: list[Run], labels: NDArray[np.int64] | None) -> tuple[Rung, ...]:
+    trained = runs[0]
+    wanted = _outputs(trained)
+    choice = decisions(wanted)
+    rungs: list[Rung] = []
+    for model, run in zip(MODELS, runs, strict=True):
+        got = _outputs(run)
+        chosen = decisions(got)
+        agreement = float(np.mean(choice == chosen)) if len(choice) else 1.0
+        accuracy = None
+        if labels is not None and len(labels):
+            accuracy = float(np.mean(chosen == labels))
+        populations = tuple(
+            compare(name, trained.spikes[name], run.spikes[name]) for name in trained.spikes
+        )
+        rungs.append(
+            Rung(
+                model=model.name,
+                adds=model.adds,
+                knob=model.knob,
+                spikes=sum(d.spikes for d in populations),
+                populations=populations,
+                output_l1=output_distance(wanted, got),
+                agreement=agreement,
+                accuracy=accuracy,
+                loss=(rungs[-1].agreement if rungs else 1.0) - agreement,
+            )
+        )
+    return tuple(rungs)
 
 
-def _accuracy(choice: NDArray[np.int64], labels: NDArray[np.int64] | None) -> float | None:
-    return None if labels is None or not len(labels) else float(np.mean(choice == labels))
+def _outputs(run: Run) -> NDArray[Any]:
+    return np.concatenate([run.outputs[name] for name in sorted(run.outputs)], axis=2)
 
 
 def check_labels(labels: Any, samples: int, classes: int) -> NDArray[np.int64] | None:

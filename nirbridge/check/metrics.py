@@ -1,4 +1,4 @@
-"""How far two recordings of one population are apart."""
+"""How far two recordings are apart."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 class Difference:
     """Spikes of one population in a reference and in what is judged, on the same samples.
 
-    ``count_ratio``: spikes over those of the reference. ``rate_cosine``: cosine between the
-    vectors of mean rates per neuron, the figure of the NIR paper. ``first_step``: first step at
-    which any sample differs, or None. ``equal_samples``: share of samples without a difference.
+    ``rate_cosine``: cosine between the vectors of mean rates per neuron, the figure of the NIR
+    paper. ``first_step``: first step at which any sample differs, or None. ``equal_samples``:
+    share of samples without a difference.
     """
 
     population: str
@@ -57,11 +57,14 @@ def cosine(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 
 def decisions(output: NDArray[Any]) -> NDArray[np.int64]:
-    """Index of the output with the most spikes for each sample (B,); the lowest wins a tie."""
+    """Index of the output with the largest sum over time for each sample of (B, T, n).
+
+    The sum is a spike count, or the mean membrane times T. The lowest index wins a tie.
+    """
     return np.argmax(np.asarray(output).sum(axis=1), axis=1)
 
 
-def count_distance(reference: NDArray[Any], found: NDArray[Any]) -> float:
-    """Mean over samples of Σ over outputs of |difference of spike counts|."""
-    difference = np.asarray(reference, np.float64).sum(axis=1) - np.asarray(found).sum(axis=1)
-    return float(np.abs(difference).sum(axis=1).mean()) if len(difference) else 0.0
+def output_distance(reference: NDArray[Any], found: NDArray[Any]) -> float:
+    """Mean over samples of Σ over outputs of |difference of sums over time|."""
+    sums = [np.asarray(x, np.float64).sum(axis=1) for x in (reference, found)]
+    return float(np.abs(sums[0] - sums[1]).sum(axis=1).mean()) if len(sums[0]) else 0.0

@@ -21,8 +21,7 @@ Signal = NDArray[np.floating[Any]]
 def apply(node: nir.NIRNode, x: Signal) -> Signal:
     """Output of a node without state for a batch of inputs, in the precision of ``x``.
 
-    Source of the formulas: the NIR primitives' reference. A spike train passes a Threshold as
-    one where it is above the threshold and zero elsewhere.
+    Source of the formulas: the NIR primitives' reference.
     """
     name = kind(node)
     if name in ("Input", "Output"):
@@ -32,8 +31,6 @@ def apply(node: nir.NIRNode, x: Signal) -> Signal:
         return y + node.bias.astype(x.dtype, copy=False) if name == "Affine" else y
     if name == "Scale":
         return x * node.scale.astype(x.dtype, copy=False)
-    if name == "Threshold":
-        return (x > node.threshold).astype(x.dtype)
     if name in ("Conv1d", "Conv2d"):
         return _convolve(node, x)
     if name in ("SumPool2d", "AvgPool2d"):

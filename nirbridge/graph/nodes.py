@@ -39,8 +39,9 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "CubaLIF": ("tau_syn", "tau_mem", "r", "v_leak", "v_threshold", "v_reset?", "w_in?"),
 }
 TIME_CONSTANTS = ("tau", "tau_syn", "tau_mem")
-NEURONS = ("I", "IF", "LI", "LIF", "CubaLI", "CubaLIF")
-SPIKING = ("IF", "LIF", "CubaLIF")
+# A Threshold is a neuron without memory: it answers within the step, but sends spikes.
+NEURONS = ("I", "IF", "LI", "LIF", "CubaLI", "CubaLIF", "Threshold")
+SPIKING = ("IF", "LIF", "CubaLIF", "Threshold")
 LINEAR = ("Affine", "Linear", "Scale")
 
 
@@ -52,6 +53,11 @@ def kind(node: nir.NIRNode) -> str:
 def is_neuron(node: nir.NIRNode) -> bool:
     """Whether a node has a state that integrates its input."""
     return kind(node) in NEURONS
+
+
+def shape_of(node: nir.NIRNode) -> tuple[int, ...]:
+    """Shape of a population of neurons."""
+    return tuple(np.shape(node.threshold if kind(node) == "Threshold" else node.r))
 
 
 def parameters(node: nir.NIRNode) -> dict[str, Any]:
@@ -87,8 +93,10 @@ def canonical_step(node: nir.NIRNode, dynamics: Dynamics) -> Step:
     v = α_m·v + (1 − α_m)·(v_leak + r·I). Neurons without leak integrate: B = 1, gm = r·dt.
     """
     values = {k: np.asarray(v, np.float64) for k, v in parameters(node).items()}
+    zero, one = np.zeros(shape_of(node)), np.ones(shape_of(node))
+    if kind(node) == "Threshold":
+        return Step(zero, one, zero, one, zero, values["threshold"], zero)
     r = values["r"]
-    zero, one = np.zeros_like(r), np.ones_like(r)
     tau_mem = values.get("tau_mem", values.get("tau"))
     tau_syn = values.get("tau_syn")
     if tau_mem is None:

@@ -119,7 +119,7 @@ def _check_parameters(name: str, node: nir.NIRNode) -> list[Diagnostic]:
 def _check_shapes(name: str, node: nir.NIRNode, values: dict[str, Any]) -> list[Diagnostic]:
     """Shapes within one node, which NIR's constructors check only in part."""
     shapes = {k: np.shape(v) for k, v in values.items()}
-    if is_neuron(node) and (len(set(shapes.values())) > 1 or shapes["r"] == ()):
+    if is_neuron(node) and (len(set(shapes.values())) > 1 or () in shapes.values()):
         return [
             diagnose("NB209", node=name, limit="one shape (N,) or more axes", found=str(shapes))
         ]

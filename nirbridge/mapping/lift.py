@@ -8,6 +8,9 @@ volt. What no NIR graph holds is left out: the linear floor of the decays and 16
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import nir
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +20,20 @@ from nirbridge.graph.nodes import kind
 from nirbridge.graph.topology import Topology
 from nirbridge.intformat import HIDDEN_SPIKES, OUTPUT_SPIKES
 from nirbridge.mapping.config import XyloConfig
-from nirbridge.mapping.place import Placement, Population
+from nirbridge.mapping.place import (
+    GRID_KEY,
+    ChipLink,
+    Grid,
+    Placement,
+    Population,
+    channels,
+    chip_links,
+    synapses,
+)
+from nirbridge.passes.dead import KEPT_KEY
+from nirbridge.passes.relay import RELAY_KEY
 
 Array = NDArray[np.float64]
-
-# e^−64 is nothing in double precision beside 1, and a time constant must be above 0.
-_NO_MEMORY = 1 / 64
 
 
 def chip_dynamics(dt: float) -> Dynamics:
@@ -37,74 +48,165 @@ def chip_dynamics(dt: float) -> Dynamics:
     )
 
 
-def lift(config: XyloConfig, placement: Placement, lowered: nir.NIRGraph) -> nir.NIRGraph:
-    """The graph that a configuration stands for, with the node names of ``lowered``."""
-    topology = Topology(lowered)
-    spans = {p.name: p for p in (*placement.hidden, *placement.outputs)}
-    unit = 1.0 / config.threshold.astype(np.float64)
-    unit_out = 1.0 / config.threshold_out.astype(np.float64)
-    nodes: dict[str, nir.NIRNode] = {}
-    edges: list[tuple[str, str]] = []
-    for name, node in lowered.nodes.items():
-        if kind(node) in ("Input", "Output"):
-            nodes[name] = node
-            edges += [(a, name) for a in topology.sources[name]]
-        elif name in spans:
-            hidden = spans[name] in placement.hidden
-            nodes[name] = _neurons(config, spans[name], hidden)
+@dataclass(frozen=True)
+class Applied:
+    """What a chip applies per step, in thresholds (volts for readouts), whole numbers or not.
+
+    ``weights_in`` (n_in, n_hidden, 2), ``weights_rec`` (n_hidden, n_hidden, 2), ``weights_out``
+    (n_hidden, n_out); ``bias`` (n_hidden,), ``bias_out`` (n_out,); shifts ``dash_syn``
+    (n_hidden, 2), ``dash_mem``, ``dash_syn_out`` (n_out, 1), ``dash_mem_out``. ``grid``: the scale,
+    if they are integers.
+    """
+
+    weights_in: Array
+    weights_rec: Array
+    weights_out: Array
+    bias: Array
+    bias_out: Array
+    dash_syn: NDArray[np.integer[Any]]
+    dash_mem: NDArray[np.integer[Any]]
+    dash_syn_out: NDArray[np.integer[Any]]
+    dash_mem_out: NDArray[np.integer[Any]]
+    grid: Grid | None = None
+
+    @classmethod
+    def of(cls, config: XyloConfig, grid: Grid) -> Applied:
+        """The integers of a configuration in units of their thresholds."""
+        unit, unit_out = grid.hidden.astype(np.float64), grid.outputs.astype(np.float64)
+        shift_in, shift_rec, shift_out = (2.0**s for s in grid.shifts)
+        return cls(
+            config.weights_in * shift_in / unit[:, None],
+            config.weights_rec * shift_rec / unit[:, None],
+            config.weights_out * shift_out / unit_out,
+            config.bias / unit,
+            config.bias_out / unit_out,
+            np.stack([config.dash_syn, config.dash_syn_2], axis=1),
+            config.dash_mem,
+            config.dash_syn_out[:, None],
+            config.dash_mem_out,
+            grid,
+        )
+
+
+def lift(
+    applied: Applied,
+    placement: Placement,
+    lowered: nir.NIRGraph,
+    dt: float,
+    aliases: NDArray[Any] | None = None,
+) -> nir.NIRGraph:
+    """The graph that these numbers stand for, with the node names of ``lowered``."""
+    writer = _Writer(applied, placement, lowered, dt, aliases)
+    for population in placement.populations:
+        writer.neurons(population, population in placement.hidden)
+    links = chip_links(lowered, writer.topology)
+    for link in links:
+        writer.link(link, links)
+    graph = nir.NIRGraph(writer.nodes, writer.edges, type_check=False)
+    if applied.grid is not None:
+        graph.metadata[GRID_KEY] = applied.grid.to_json(placement)
+    return chip_dynamics(dt).attach(graph)
+
+
+class _Writer:
+    """The graph as it grows."""
+
+    def __init__(
+        self,
+        applied: Applied,
+        placement: Placement,
+        lowered: nir.NIRGraph,
+        dt: float,
+        aliases: NDArray[Any] | None,
+    ):
+        self.applied, self.placement, self.lowered, self.dt = applied, placement, lowered, dt
+        self.aliases = aliases
+        self.topology = Topology(lowered)
+        self.spans = {p.name: p for p in placement.populations}
+        self.inputs = channels(lowered)
+        ends = {n: x for n, x in lowered.nodes.items() if kind(x) in ("Input", "Output")}
+        self.nodes: dict[str, nir.NIRNode] = dict(ends)
+        self.edges = [(a, b) for a, b in lowered.edges if b in ends]
+
+    def neurons(self, population: Population, hidden: bool) -> None:
+        """Write a population, with its second synapse if it has two."""
+        applied, ids, dt = self.applied, population.ids, self.dt
+        dash_syn, dash_mem, bias = (
+            (applied.dash_syn, applied.dash_mem, applied.bias)
+            if hidden
+            else (applied.dash_syn_out, applied.dash_mem_out, applied.bias_out)
+        )
+        mem = chip_factor(dash_mem[ids])
+        one = np.ones(population.size)
+        membrane = (_tau(mem, dt), 1.0 / (1.0 - mem), bias[ids] / (1.0 - mem))
+        filters = synapses(self.lowered, self.topology, population.name)
+        factors = [chip_factor(dash) for dash in dash_syn[ids].T]
+        if filters:
+            node: nir.NIRNode = nir.LIF(*membrane, one, 0 * one)
+            for name, factor in zip(filters, factors, strict=False):
+                self.nodes[name] = nir.LI(_tau(factor, dt), factor / (1.0 - factor), 0 * one)
+                self.edges.append((name, population.name))
+        elif population.readout:
+            syn = factors[0]
+            node = nir.CubaLI(_tau(syn, dt), *membrane, syn / (1.0 - syn))
         else:
-            (source,), (target,) = topology.sources[name], topology.targets[name]
-            block = _block(config, placement, spans.get(source), spans[target])
-            scale = unit if spans[target] in placement.hidden else unit_out
-            nodes[name] = nir.Linear((block * scale[spans[target].ids]).T)
-            edges += [(source, name), (name, target)]
-    graph = nir.NIRGraph(nodes, edges, type_check=False)
-    return chip_dynamics(config.dt).attach(graph)
+            syn = factors[0]
+            node = nir.CubaLIF(_tau(syn, dt), *membrane, one, 0 * one, syn / (1.0 - syn))
+        if not hidden:
+            annotate(node, spikes_per_step=OUTPUT_SPIKES)
+        if population.relay:
+            node.metadata[RELAY_KEY] = "1"
+        old = self.lowered.nodes[population.name].metadata
+        if KEPT_KEY in old:
+            node.metadata[KEPT_KEY] = old[KEPT_KEY]
+        self.nodes[population.name] = node
+
+    def link(self, link: ChipLink, links: list[ChipLink]) -> None:
+        """Write a Linear, or the edge into another's Linear that an alias stands for."""
+        shared = self._through_alias(link, links)
+        if shared is not None:
+            self.edges.append((link.source, shared))
+            return
+        self.nodes[link.name] = nir.Linear(self._block(link).T)
+        (into,) = self.topology.targets[link.name]
+        self.edges += [(link.source, link.name), (link.name, into)]
+
+    def _through_alias(self, link: ChipLink, links: list[ChipLink]) -> str | None:
+        """Name of the Linear that the spikes pass instead, after they were counted elsewhere."""
+        name = link.source
+        used: str | None = None
+        while name in self.spans and self.spans[name] in self.placement.hidden:
+            span = self.spans[name]
+            alias = -1 if self.aliases is None else int(self.aliases[span.first])
+            if alias < 0:
+                break
+            owner = next(p for p in self.placement.hidden if p.first == alias)
+            same = [
+                x
+                for x in links
+                if (x.source, x.target, x.synapse) == (owner.name, link.target, link.synapse)
+            ]
+            if not same:
+                break
+            used, name = same[0].name, owner.name
+        return used
+
+    def _block(self, link: ChipLink) -> Array:
+        """Weights of a link, (source, target)."""
+        applied, target = self.applied, self.spans[link.target]
+        if link.source in self.inputs:
+            return applied.weights_in[self.inputs[link.source], target.ids, link.synapse]
+        source = self.spans[link.source].ids
+        if target in self.placement.outputs:
+            return applied.weights_out[source, target.ids]
+        return applied.weights_rec[source, target.ids, link.synapse]
 
 
-def _block(
-    config: XyloConfig, placement: Placement, source: Population | None, target: Population
-) -> Array:
-    """Weights from one population (None: the input) to another as the chip applies them."""
-    if target in placement.outputs:
-        assert source is not None  # place() refuses input straight into outputs
-        weights = config.weights_out[source.ids, target.ids].astype(np.float64)
-        shift = config.weight_shift_out
-    elif source is None:
-        weights = config.weights_in[:, target.ids, 0].astype(np.float64)
-        shift = config.weight_shift_in
-    else:
-        weights = config.weights_rec[source.ids, target.ids, 0].astype(np.float64)
-        shift = config.weight_shift_rec
-    return weights * 2.0**shift
-
-
-def _neurons(config: XyloConfig, population: Population, hidden: bool) -> nir.CubaLIF:
-    ids = population.ids
-    dash_mem, dash_syn, bias, threshold = (
-        (config.dash_mem, config.dash_syn, config.bias, config.threshold)
-        if hidden
-        else (config.dash_mem_out, config.dash_syn_out, config.bias_out, config.threshold_out)
-    )
-    syn, mem = (_factor(d[ids]) for d in (dash_syn, dash_mem))
-    one = np.ones(population.size)
-    node = nir.CubaLIF(
-        _tau(syn, config.dt),
-        _tau(mem, config.dt),
-        1.0 / (1.0 - mem),
-        bias[ids] / threshold[ids].astype(np.float64) / (1.0 - mem),
-        one,
-        np.zeros(population.size),
-        syn / (1.0 - syn),
-    )
-    if not hidden:
-        annotate(node, spikes_per_step=OUTPUT_SPIKES)
-    return node
-
-
-def _factor(dash: NDArray[np.uint8]) -> Array:
-    return 1.0 - 2.0 ** -dash.astype(np.float64)
+def chip_factor(dash: NDArray[np.integer[Any]]) -> Array:
+    """1 − 2^−d: what is kept of a state per step, but for the linear floor."""
+    return np.asarray(1.0 - 2.0 ** -dash.astype(np.float64), np.float64)
 
 
 def _tau(factor: Array, dt: float) -> Array:
-    return np.where(factor > 0, -dt / np.log(np.where(factor > 0, factor, 0.5)), dt * _NO_MEMORY)
+    how = chip_dynamics(dt)
+    return np.array([how.tau(float(x)) for x in factor])

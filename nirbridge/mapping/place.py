@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import nir
 import numpy as np
@@ -12,29 +14,45 @@ from nirbridge.diagnostics import Diagnostic, diagnose, refuse_all
 from nirbridge.dynamics import Dynamics
 from nirbridge.graph.nodes import SPIKING, canonical_step, is_neuron, kind
 from nirbridge.graph.topology import Topology
-from nirbridge.passes.lower import Lowered
+from nirbridge.mapping.aliases import find_aliases
+from nirbridge.passes import Lowered
+from nirbridge.passes.dead import kept_neurons
+from nirbridge.passes.relay import is_relay
+from nirbridge.passes.schedule import latencies
+from nirbridge.targets import ChipSpec
 
 Array = NDArray[np.float64]
+
+GRID_KEY = "nirbridge_grid"
 
 
 @dataclass(frozen=True)
 class Population:
     """Neurons of one node: hardware ids ``first`` to ``first + size``, in the node's order.
 
-    ``latency`` is how many steps after the source's own stepping its spikes come on the chip;
-    ``skew`` is how much later the slowest path to it is than the fastest, 0 where all agree.
+    ``latency`` is how many steps after the source's own stepping its spikes come on the chip.
+    ``kept`` lists the node's neurons that are left, where some were removed as dead. ``end``
+    is the Output that an output population feeds, which ``readout`` says is read by the membrane.
+    ``relay`` marks neurons that repeat others.
     """
 
     name: str
     first: int
     size: int
     latency: int = 0
-    skew: int = 0
+    kept: tuple[int, ...] | None = None
+    end: str = ""
+    readout: bool = False
+    relay: bool = False
 
     @property
     def ids(self) -> slice:
         """Columns of this population in a recording of all hidden (or all output) neurons."""
         return slice(self.first, self.first + self.size)
+
+    def names(self) -> list[str]:
+        """What to call each neuron: ``node[i]``, with the user's own index."""
+        return [f"{self.name}[{i}]" for i in (self.kept or range(self.size))]
 
 
 @dataclass(frozen=True)
@@ -43,6 +61,11 @@ class Placement:
 
     hidden: tuple[Population, ...]
     outputs: tuple[Population, ...]
+
+    @property
+    def populations(self) -> tuple[Population, ...]:
+        """Hidden, then outputs."""
+        return (*self.hidden, *self.outputs)
 
     @property
     def n_hidden(self) -> int:
@@ -54,13 +77,18 @@ class Placement:
         """Output neurons in use."""
         return sum(p.size for p in self.outputs)
 
+    @property
+    def readouts(self) -> NDArray[np.bool_]:
+        """Which output neurons are read by their membranes, (n_out,)."""
+        return np.array([p.readout for p in self.outputs for _ in range(p.size)], bool)
+
     def hidden_names(self) -> list[str]:
-        """What to call each hidden neuron: ``node[i]``."""
-        return [f"{p.name}[{i}]" for p in self.hidden for i in range(p.size)]
+        """What to call each hidden neuron."""
+        return [name for p in self.hidden for name in p.names()]
 
     def output_names(self) -> list[str]:
         """What to call each output neuron."""
-        return [f"{p.name}[{i}]" for p in self.outputs for i in range(p.size)]
+        return [name for p in self.outputs for name in p.names()]
 
 
 @dataclass(frozen=True)
@@ -68,7 +96,8 @@ class Layer:
     """Neurons of one kind, hidden or output, in chip order.
 
     The step of each is I_k = A_k·I_k + x_k; v = B·v + Σ_k I_k + c; spike at v ≥ 1, with the
-    gains folded into the weights. ``A`` (n, synapses), ``B`` (n,), ``c`` (n,), float64.
+    gains folded into the weights. ``A`` (n, synapses), ``B`` (n,), ``c`` (n,), float64; a synapse
+    that is not used has A = 0.
     """
 
     A: Array
@@ -82,11 +111,50 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """Scales of a network that is made of integers already: lowering what was lifted.
+
+    ``hidden`` and ``outputs`` (n,): units per threshold or volt. ``shifts``: of input, recurrent
+    and output weights.
+    """
+
+    hidden: NDArray[np.int64]
+    outputs: NDArray[np.int64]
+    shifts: tuple[int, int, int]
+
+    def to_json(self, placement: Placement) -> str:
+        """The record for a graph's metadata, by population."""
+        units = {p.name: self.hidden[p.ids].tolist() for p in placement.hidden}
+        units |= {p.name: self.outputs[p.ids].tolist() for p in placement.outputs}
+        return json.dumps({"units": units, "shifts": list(self.shifts)})
+
+    @classmethod
+    def of(cls, graph: nir.NIRGraph, placement: Placement) -> Grid | None:
+        """The record in a graph's metadata, if it fits the populations as they are."""
+        text = graph.metadata.get(GRID_KEY)
+        try:
+            record = json.loads(text) if isinstance(text, str) else None
+            if record is None or any(
+                len(record["units"][p.name]) != p.size for p in placement.populations
+            ):
+                return None
+            hidden, outputs = (
+                np.array([u for p in part for u in record["units"][p.name]], np.int64)
+                for part in (placement.hidden, placement.outputs)
+            )
+            a, b, c = (int(s) for s in record["shifts"])
+        except (ValueError, KeyError, TypeError, OverflowError):
+            return None
+        return cls(hidden, outputs, (a, b, c))
+
+
+@dataclass(frozen=True)
 class Network:
     """The network in the chip's layout, in floating point: what the quantiser rounds.
 
     ``weights_in`` (n_in, n_hidden, 2), ``weights_rec`` (n_hidden, n_hidden, 2), ``weights_out``
-    (n_hidden, n_out): the jump of a current per spike, in thresholds.
+    (n_hidden, n_out): the jump of a current per spike, in thresholds (in volts for readouts).
+    ``aliases`` (n_hidden,): whom each neuron's spikes are added to, or −1.
     """
 
     placement: Placement
@@ -96,138 +164,179 @@ class Network:
     weights_out: Array
     hidden: Layer
     outputs: Layer
-    n_in: int = field(default=0)
+    aliases: NDArray[np.int32]
+    grid: Grid | None = None
+
+    @property
+    def n_in(self) -> int:
+        """Number of input channels."""
+        return int(self.weights_in.shape[0])
 
 
-def place(lowered: Lowered) -> Network:
+def channels(graph: nir.NIRGraph) -> dict[str, slice]:
+    """Input channels of each Input, side by side in the order of their names."""
+    found, first = {}, 0
+    for name in sorted(n for n, x in graph.nodes.items() if kind(x) == "Input"):
+        size = int(np.prod(graph.nodes[name].input_type["input"]))
+        found[name] = slice(first, first + size)
+        first += size
+    return found
+
+
+def place(lowered: Lowered, chip: ChipSpec) -> Network:
     """Give every neuron its id: hidden populations in topological order, then the outputs.
 
     Raises
     ------
     Refused
-        NB402 to NB405, if the graph has not the shape Input → hidden → outputs → Output.
+        NB401, NB402 or NB608, for what is left in the graph that has no place.
 
     """
     graph, dynamics = lowered.graph, lowered.dynamics
     topology = Topology(graph, dynamics.layer_delay)
     refuse_all(_misfits(graph, topology))
-    ends = [n for n in graph.nodes if kind(graph.nodes[n]) == "Output"]
-    output_names = [topology.feeders[n][0] for n in sorted(ends)]
-    placement = _placement(graph, topology, output_names)
-    spans = {p.name: p for p in (*placement.hidden, *placement.outputs)}
-    inputs = next(n for n, x in graph.nodes.items() if kind(x) == "Input")
-    n_in = int(np.prod(graph.nodes[inputs].input_type["input"]))
+    placement = _placement(graph, topology)
+    spans = {p.name: p for p in placement.populations}
+    inputs = channels(graph)
     h, o = placement.n_hidden, placement.n_out
-    weights_in, weights_rec = np.zeros((n_in, h, 2)), np.zeros((h, h, 2))
-    weights_out = np.zeros((h, o))
-    for name, node in graph.nodes.items():
-        if kind(node) != "Linear":
-            continue
-        (source,), (target,) = topology.sources[name], topology.targets[name]
-        step = canonical_step(graph.nodes[target], dynamics.override(graph.nodes[target]))
-        block = ((step.gs * step.gm)[:, None] * np.asarray(node.weight, np.float64)).T
-        if kind(graph.nodes[source]) == "Input":
-            weights_in[:, spans[target].ids, 0] = block
-        elif spans[target] in placement.outputs:
-            weights_out[spans[source].ids, spans[target].ids] = block
+    weights_in = np.zeros((sum(s.stop - s.start for s in inputs.values()), h, 2))
+    weights_rec, weights_out = np.zeros((h, h, 2)), np.zeros((h, o))
+    for link in chip_links(graph, topology):
+        source, target = link.source, spans[link.target]
+        block = (_gain(graph, link, dynamics)[:, None] * graph.nodes[link.name].weight).T
+        if source in inputs:
+            weights_in[inputs[source], target.ids, link.synapse] = block
+        elif target in placement.outputs:
+            weights_out[spans[source].ids, target.ids] = block
         else:
-            weights_rec[spans[source].ids, spans[target].ids, 0] = block
-    layers = [
-        _layer([graph.nodes[p.name] for p in part], dynamics, synapses)
-        for part, synapses in ((placement.hidden, 2), (placement.outputs, 1))
-    ]
+            weights_rec[spans[source].ids, target.ids, link.synapse] = block
+    aliases = np.full(h, -1, np.int32)
+    if chip.aliases.value:
+        spots = [p.ids for p in placement.hidden]
+        aliases, weights_rec, weights_out = find_aliases(spots, weights_rec, weights_out)
     return Network(
-        placement, dynamics, weights_in, weights_rec, weights_out, layers[0], layers[1], n_in
+        placement,
+        dynamics,
+        weights_in,
+        weights_rec,
+        weights_out,
+        _layer(graph, topology, placement.hidden, dynamics, 2),
+        _layer(graph, topology, placement.outputs, dynamics, 1),
+        aliases,
+        Grid.of(graph, placement),
     )
 
 
-def _layer(nodes: list[nir.NIRNode], dynamics: Dynamics, synapses: int) -> Layer:
-    steps = [canonical_step(node, dynamics.override(node)) for node in nodes]
+@dataclass(frozen=True)
+class ChipLink:
+    """A Linear node as a block of a matrix: source, target neuron, and which of its synapses."""
 
-    def joined(parts: list[Array]) -> Array:
-        return np.concatenate(parts) if parts else np.zeros(0)
-
-    A = joined([s.A for s in steps])
-    return Layer(
-        np.repeat(A[:, None], synapses, axis=1),
-        joined([s.B for s in steps]),
-        joined([s.c for s in steps]),
-    )
+    name: str
+    source: str
+    target: str
+    synapse: int
 
 
-def _placement(graph: nir.NIRGraph, topology: Topology, output_names: list[str]) -> Placement:
-    latency, skew = _latencies(topology, output_names)
+def synapses(graph: nir.NIRGraph, topology: Topology, name: str) -> list[str]:
+    """The LI nodes that are the synapses of a neuron, shortest time constant first."""
+    found = [a for a in topology.sources[name] if kind(graph.nodes[a]) == "LI"]
+    return sorted(found, key=lambda n: (float(np.mean(graph.nodes[n].tau)), n))
+
+
+def chip_links(graph: nir.NIRGraph, topology: Topology) -> list[ChipLink]:
+    """The Linear nodes of a lowered graph, sorted by name."""
+    links = []
+    for name in sorted(n for n, x in graph.nodes.items() if kind(x) == "Linear"):
+        (source,), (target,) = topology.sources[name], topology.targets[name]
+        owner = next((b for b in topology.targets[target] if is_neuron(graph.nodes[b])), None)
+        if owner is None:
+            links.append(ChipLink(name, source, target, 0))
+        else:
+            place = synapses(graph, topology, owner).index(target)
+            links.append(ChipLink(name, source, owner, place))
+    return links
+
+
+def _gain(graph: nir.NIRGraph, link: ChipLink, dynamics: Dynamics) -> Array:
+    """What one unit of weight adds to the current that the membrane integrates."""
+    node = graph.nodes[link.target]
+    step = canonical_step(node, dynamics.override(node))
+    if kind(node) in ("CubaLIF", "CubaLI"):
+        return step.gs * step.gm
+    topology = Topology(graph)
+    name = synapses(graph, topology, link.target)[link.synapse]
+    return canonical_step(graph.nodes[name], dynamics).gm * step.gm
+
+
+def _layer(
+    graph: nir.NIRGraph,
+    topology: Topology,
+    populations: tuple[Population, ...],
+    dynamics: Dynamics,
+    most: int,
+) -> Layer:
+    parts: list[tuple[Array, Array, Array]] = []
+    for population in populations:
+        node = graph.nodes[population.name]
+        step = canonical_step(node, dynamics.override(node))
+        A = np.zeros((population.size, most))
+        if kind(node) in ("CubaLIF", "CubaLI"):
+            A[:, 0] = step.A
+        for k, name in enumerate(synapses(graph, topology, population.name)):
+            A[:, k] = canonical_step(graph.nodes[name], dynamics).B
+        parts.append((A, step.B, step.c))
+    if not parts:
+        return Layer(np.zeros((0, most)), np.zeros(0), np.zeros(0))
+    A, B, c = (np.concatenate([p[k] for p in parts]) for k in range(3))
+    return Layer(A, B, c)
+
+
+def _placement(graph: nir.NIRGraph, topology: Topology) -> Placement:
+    late: Mapping[str, int] = latencies(graph)
+    ends = {
+        topology.sources[n][0]: n for n in sorted(graph.nodes) if kind(graph.nodes[n]) == "Output"
+    }
+    dendrites = {
+        n for n in topology.neurons if any(is_neuron(graph.nodes[b]) for b in topology.targets[n])
+    }
 
     def populations(names: list[str]) -> tuple[Population, ...]:
         found, first = [], 0
         for name in names:
-            size = int(np.prod(np.shape(graph.nodes[name].r)))
-            found.append(Population(name, first, size, latency[name], skew[name]))
-            first += size
+            node = graph.nodes[name]
+            kept = kept_neurons(node)
+            found.append(
+                Population(
+                    name,
+                    first,
+                    len(node.r),
+                    late.get(name, 0),
+                    None if kept is None else tuple(kept.tolist()),
+                    ends.get(name, ""),
+                    kind(node) not in SPIKING,
+                    is_relay(node),
+                )
+            )
+            first += len(node.r)
         return tuple(found)
 
-    hidden = [n for n in topology.neurons if n not in output_names]
-    return Placement(populations(hidden), populations(output_names))
-
-
-def _latencies(
-    topology: Topology, output_names: list[str]
-) -> tuple[dict[str, int], dict[str, int]]:
-    """Steps by which each population's spikes lag the source's, and the spread over its paths.
-
-    On the chip every spike from neuron to neuron takes a step. Where the source's spike takes a
-    step as well (``topology.delayed``), nothing is added.
-    """
-    latency: dict[str, int] = {}
-    skew: dict[str, int] = {}
-    for name in topology.neurons:
-        arrivals = [
-            0
-            if kind(topology.graph.nodes[a]) == "Input"
-            else latency[a] + (0 if topology.delayed(a, name) else 1)
-            for a in topology.feeders[name]
-            if a in latency or kind(topology.graph.nodes[a]) == "Input"
-        ]
-        latency[name] = max(arrivals, default=0)
-        skew[name] = latency[name] - min(arrivals, default=0)
-    for name in topology.neurons:  # loops through later populations
-        for a in topology.feeders[name]:
-            if a in latency and topology.delayed(a, name):
-                skew[name] = max(skew[name], abs(latency[a] - latency[name]))
-    del output_names
-    return latency, skew
+    hidden = [n for n in topology.neurons if n not in ends and n not in dendrites]
+    return Placement(populations(hidden), populations(list(ends)))
 
 
 def _misfits(graph: nir.NIRGraph, topology: Topology) -> list[Diagnostic]:
-    """Why the graph has not the chip's shape."""
-    by_kind: dict[str, list[str]] = {}
-    for name, node in graph.nodes.items():
-        by_kind.setdefault(kind(node), []).append(name)
+    """What no pass has brought into the chip's form."""
     problems = []
-    if len(by_kind.get("Input", [])) != 1:
-        found = f"{len(by_kind.get('Input', []))} Inputs"
-        problems.append(diagnose("NB405", limit="one Input", found=found))
-    ends = set(by_kind.get("Output", []))
-    for end in sorted(ends):
-        direct = topology.sources[end]
-        spiking = [n for n in direct if kind(graph.nodes[n]) in SPIKING]
-        if len(direct) != 1 or len(spiking) != 1:
-            text = ", ".join(f"{n} ({kind(graph.nodes[n])})" for n in direct) or "nothing"
+    ends = [n for n in sorted(graph.nodes) if kind(graph.nodes[n]) == "Output"]
+    fed = [topology.sources[end][0] for end in ends]
+    for end, name in zip(ends, fed, strict=True):
+        if fed.count(name) > 1 or len(topology.targets[name]) > 1:
+            found = f"{name} feeds {', '.join(topology.targets[name])}"
             problems.append(
-                diagnose("NB402", node=end, limit="one spiking population", found=text)
+                diagnose("NB402", node=end, limit="a population of its own", found=found)
             )
-            continue
-        name = spiking[0]
-        others = [t for t in topology.targets[name] if t != end]
-        if others:
-            text = f"it also feeds {', '.join(others)}"
-            problems.append(diagnose("NB403", node=name, limit="one Output", found=text))
-        if any(kind(graph.nodes[a]) == "Input" for a in topology.feeders[name]):
-            problems.append(
-                diagnose("NB404", node=name, limit="a hidden population", found="the Input")
-            )
-    silent = [n for n, x in graph.nodes.items() if is_neuron(x) and kind(x) != "CubaLIF"]
-    problems += [
-        diagnose("NB401", node=n, limit="CubaLIF", found=kind(graph.nodes[n])) for n in silent
-    ]
+        count = len(synapses(graph, topology, name))
+        if count > 1:
+            limit = "one synapse per output neuron"
+            problems.append(diagnose("NB608", node=name, limit=limit, found=f"{count} synapses"))
     return problems

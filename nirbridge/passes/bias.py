@@ -53,6 +53,10 @@ class FoldBias:
                 continue
             nodes[name], note = self._fold(name, node, constant, dynamics)
             notes.append(note)
+            if name in silence.late:
+                text = "a bias behind a Delay acts from the first step"
+                size = float(np.abs(constant).max())
+                notes.append(Note(self.name, name, text, size, "of input, before the delay"))
         return rebuilt(graph, nodes, list(graph.edges)), notes
 
     def _fold(
@@ -85,10 +89,13 @@ class _Silence:
         self.graph = graph
         self.sources = Topology(graph).sources
         self.known: dict[str, Array | None] = {}
+        self.late: set[str] = set()  # nodes whose constant has passed a Delay
 
     def into(self, name: str) -> Array | None:
         """The constant that arrives at a node; None if nothing does."""
         parts = [x for x in (self._out(a) for a in self.sources[name]) if x is not None]
+        if parts and any(a in self.late for a in self.sources[name]):
+            self.late.add(name)
         return np.sum(parts, axis=0) if parts else None
 
     def _out(self, name: str) -> Array | None:
@@ -109,4 +116,6 @@ class _Silence:
         if kind(node) in ("Linear", "Affine"):
             mapped = np.asarray(node.weight, np.float64) @ arriving
             return mapped if bias is None else mapped + bias
+        if kind(node) == "Delay" and np.any(np.asarray(node.delay) > 0) and arriving.any():
+            self.late.add(name)
         return arriving

@@ -7,25 +7,50 @@ from dataclasses import dataclass
 import nir
 
 from nirbridge.dynamics import Dynamics
+from nirbridge.graph.inline import inline
 from nirbridge.journal import Note
 from nirbridge.passes.base import Pass
 from nirbridge.passes.bias import FoldBias
+from nirbridge.passes.dead import RemoveDead
+from nirbridge.passes.dendrites import Dendrites
 from nirbridge.passes.fuse import Fuse
 from nirbridge.passes.inline import Inline
 from nirbridge.passes.leak import GiveLeak
 from nirbridge.passes.normalise import Normalise
+from nirbridge.passes.outputs import SplitOutputs
+from nirbridge.passes.prune import Prune
+from nirbridge.passes.readout import Readout
+from nirbridge.passes.schedule import Schedule
 from nirbridge.passes.synapse import GiveSynapse
+from nirbridge.passes.threshold import ThresholdNeurons
 from nirbridge.passes.unroll import Unroll
 
-PASSES: tuple[Pass, ...] = (
-    Inline(),
-    Unroll(),
-    GiveLeak(),
-    FoldBias(),
-    GiveSynapse(),
-    Fuse(),
-    Normalise(),
-)
+
+def passes(exact: bool = True, balance: bool = True) -> tuple[Pass, ...]:
+    """The whole list.
+
+    ``exact``: neurons without a synapse get one that relays cancel, else the shortest one.
+    ``balance``: paths of unequal length are made equal by relays, else only reported.
+    """
+    return (
+        Inline(),
+        Prune(),
+        Unroll(),
+        ThresholdNeurons(),
+        GiveLeak(),
+        Readout(),
+        FoldBias(),
+        Fuse(),
+        Dendrites(),
+        Normalise(),
+        RemoveDead(),
+        GiveSynapse(exact),
+        SplitOutputs(),
+        Schedule(balance),
+    )
+
+
+PASSES = passes()
 
 
 @dataclass(frozen=True)
@@ -38,18 +63,25 @@ class Lowered:
 
 
 def lower(
-    graph: nir.NIRGraph, dynamics: Dynamics, passes: tuple[Pass, ...] = PASSES
+    graph: nir.NIRGraph, dynamics: Dynamics, chosen: tuple[Pass, ...] = PASSES
 ) -> Lowered:
     """Run the passes one after the other.
 
     Raises
     ------
     Refused
-        NB4xx, naming the node that has no form on the chip.
+        NB4xx, NB608, naming the node that has no form on the chip.
 
     """
     notes: list[Note] = []
-    for each in passes:
+    graph = dynamics.attach(graph)
+    for each in chosen:
         graph, made = each.run(graph, dynamics)
         notes += made
-    return Lowered(dynamics.attach(graph), dynamics, tuple(notes))
+        dynamics = Dynamics.of(graph) or dynamics
+    return Lowered(graph, dynamics, tuple(notes))
+
+
+def source_names(graph: nir.NIRGraph) -> set[str]:
+    """Names that the nodes of a source have once it is flat."""
+    return set(inline(graph).nodes)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.intformat import DASH
+from nirbridge.mapping.lift import chip_factor
 
 Array = NDArray[np.float64]
 
@@ -22,11 +23,6 @@ def exact_shift(factor: Array) -> Array:
 def rounded_shift(factor: Array, lowest: int) -> NDArray[np.int64]:
     """The nearest shift that the chip has, ``lowest`` to 15."""
     return np.clip(np.rint(exact_shift(factor)), lowest, DASH.high).astype(np.int64)
-
-
-def chip_factor(shift: NDArray[Any]) -> Array:
-    """1 − 2^−d: the factor per step of a shift, but for the linear floor."""
-    return 1.0 - 2.0 ** -np.asarray(shift, np.float64)
 
 
 def tau_error(factor: Array, shift: NDArray[Any]) -> Array:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.diagnostics import Diagnostic, diagnose, refuse, refuse_all
 from nirbridge.journal import Note
 from nirbridge.mapping import XyloConfig
-from nirbridge.mapping.place import Layer, Network
-from nirbridge.quantize.decays import SHORTEST_SYNAPSE, chip_factor, rounded_shift, tau_error
-from nirbridge.quantize.rounding import Rounded, round_layer
+from nirbridge.mapping.lift import Applied, chip_factor
+from nirbridge.mapping.place import Grid, Layer, Network, Population
+from nirbridge.quantize.decays import SHORTEST_SYNAPSE, rounded_shift, tau_error
+from nirbridge.quantize.rounding import Integers, Plan, Rounded, round_layer
 from nirbridge.targets import ChipSpec
 
 Array = NDArray[np.float64]
@@ -21,7 +24,23 @@ METHODS = {
 }
 
 
-def quantize(network: Network, chip: ChipSpec, method: str) -> tuple[XyloConfig, list[Note]]:
+@dataclass(frozen=True)
+class Quantized:
+    """What a method gives back.
+
+    ``shifted`` and ``rounded``: what the chip computes with the decays alone, and with all
+    numbers rounded. ``units``: integer units per volt of the populations that are read by their
+    membranes.
+    """
+
+    config: XyloConfig
+    shifted: Applied
+    rounded: Applied
+    units: dict[str, list[int]]
+    notes: list[Note]
+
+
+def quantize(network: Network, chip: ChipSpec, method: str) -> Quantized:
     """Round a placed network to the integers of a chip.
 
     Input and recurrent weights share the hidden neurons' scales, output weights have those of the
@@ -45,47 +64,110 @@ def quantize(network: Network, chip: ChipSpec, method: str) -> tuple[XyloConfig,
     """
     check_method(method)
     per_neuron = method == "channel"
-    shifts = {name: _shifts(layer) for name, layer in _layers(network)}
-    gain = 1.0 / chip_factor(shifts["hidden"]["syn"])
-    gain_out = 1.0 / chip_factor(shifts["outputs"]["syn"])
     biases = bias_range(chip)
-    w_in, w_rec = network.weights_in * gain, network.weights_rec * gain
-    _, n_hidden, synapses = w_in.shape
-    hidden = round_layer(
-        tuple(w[:, :, k] for w in (w_in, w_rec) for k in range(synapses)),
-        network.hidden.c,
-        biases,
-        per_neuron,
-    )
-    w_out = network.weights_out * gain_out[:, 0]
-    outputs = round_layer((w_out,), network.outputs.c, biases, per_neuron)
+    plans = {"hidden": hidden_plan(network), "outputs": output_plan(network)}
+    hidden, outputs = (round_layer(plan, biases, per_neuron) for plan in plans.values())
+    placement = network.placement
     refuse_all(
         [
-            *_overflows(hidden, network.placement.hidden_names(), chip),
-            *_overflows(outputs, network.placement.output_names(), chip),
+            *_overflows(hidden, placement.hidden_names(), chip),
+            *_overflows(outputs, placement.output_names(), chip),
         ]
     )
+    synapses = network.weights_in.shape[2]
     config = XyloConfig(
         weights_in=_int8(np.stack(hidden.weights[:synapses], axis=2)),
         weights_rec=_int8(np.stack(hidden.weights[synapses:], axis=2)),
         weights_out=_int8(outputs.weights[0]),
-        dash_mem=shifts["hidden"]["mem"].astype(np.uint8),
-        dash_syn=shifts["hidden"]["syn"][:, 0].astype(np.uint8),
-        dash_syn_2=shifts["hidden"]["syn"][:, 1].astype(np.uint8),
-        dash_mem_out=shifts["outputs"]["mem"].astype(np.uint8),
-        dash_syn_out=shifts["outputs"]["syn"][:, 0].astype(np.uint8),
+        dash_mem=plans["hidden"].dash_mem.astype(np.uint8),
+        dash_syn=plans["hidden"].dash_syn[:, 0].astype(np.uint8),
+        dash_syn_2=plans["hidden"].dash_syn[:, 1].astype(np.uint8),
+        dash_mem_out=plans["outputs"].dash_mem.astype(np.uint8),
+        dash_syn_out=plans["outputs"].dash_syn[:, 0].astype(np.uint8),
         threshold=hidden.threshold.astype(np.int16),
         threshold_out=outputs.threshold.astype(np.int16),
         bias=hidden.bias.astype(np.int16),
         bias_out=outputs.bias.astype(np.int16),
-        aliases=np.full(n_hidden, -1, np.int32),
-        weight_shift_in=hidden.shift,
-        weight_shift_rec=hidden.shift,
-        weight_shift_out=outputs.shift,
+        aliases=network.aliases,
+        weight_shift_in=hidden.shifts[0],
+        weight_shift_rec=hidden.shifts[synapses],
+        weight_shift_out=outputs.shifts[0],
         dt=network.dynamics.dt,
         target=chip.name,
     )
-    return config, _journal(network, shifts, {"hidden": hidden, "outputs": outputs})
+    units = {p.name: outputs.units[p.ids].tolist() for p in placement.outputs if p.readout}
+    notes = _journal(placement.hidden, network.hidden, plans["hidden"], hidden)
+    notes += _journal(placement.outputs, network.outputs, plans["outputs"], outputs)
+    grid = Grid(
+        hidden.units,
+        outputs.units,
+        (config.weight_shift_in, config.weight_shift_rec, config.weight_shift_out),
+    )
+    return Quantized(
+        config,
+        _applied(plans, [p.groups for p in plans.values()], [p.c for p in plans.values()]),
+        Applied.of(config, grid),
+        units,
+        notes,
+    )
+
+
+def _applied(
+    plans: dict[str, Plan], groups: list[tuple[Array, ...]], biases: list[Array]
+) -> Applied:
+    """Plans as what the chip would apply, were its weights not integers."""
+    synapses = plans["hidden"].dash_syn.shape[1]
+    return Applied(
+        np.stack(groups[0][:synapses], axis=2),
+        np.stack(groups[0][synapses:], axis=2),
+        groups[1][0],
+        biases[0],
+        biases[1],
+        plans["hidden"].dash_syn,
+        plans["hidden"].dash_mem,
+        plans["outputs"].dash_syn,
+        plans["outputs"].dash_mem,
+    )
+
+
+def hidden_plan(network: Network) -> Plan:
+    """Decays rounded one by one; both synapses of both matrices as groups."""
+    layer = network.hidden
+    dash_syn = rounded_shift(layer.A, SHORTEST_SYNAPSE)
+    gain = 1.0 / chip_factor(dash_syn)
+    both = (network.weights_in * gain, network.weights_rec * gain)
+    grid = network.grid
+    return Plan(
+        tuple(w[:, :, k] for w in both for k in range(gain.shape[1])),
+        layer.c,
+        dash_syn,
+        rounded_shift(layer.B, 0),
+        _mask(network.placement.hidden, "relay"),
+        _mask(network.placement.hidden, "readout"),
+        None if grid is None else grid.hidden,
+        None if grid is None else tuple(s for s in grid.shifts[:2] for _ in range(gain.shape[1])),
+    )
+
+
+def output_plan(network: Network) -> Plan:
+    """The same for the outputs and their single synapse."""
+    layer = network.outputs
+    dash_syn = rounded_shift(layer.A, SHORTEST_SYNAPSE)
+    grid = network.grid
+    return Plan(
+        (network.weights_out / chip_factor(dash_syn)[:, 0],),
+        layer.c,
+        dash_syn,
+        rounded_shift(layer.B, 0),
+        _mask(network.placement.outputs, "relay"),
+        network.placement.readouts,
+        None if grid is None else grid.outputs,
+        None if grid is None else grid.shifts[2:],
+    )
+
+
+def _mask(populations: tuple[Population, ...], field: str) -> NDArray[np.bool_]:
+    return np.array([getattr(p, field) for p in populations for _ in range(p.size)], bool)
 
 
 def check_method(method: str) -> None:
@@ -106,7 +188,7 @@ def _overflows(made: Rounded, names: list[str], chip: ChipSpec) -> list[Diagnost
         return []
     first = int(made.overflow[0])
     low, high = bias_range(chip)
-    found = f"{made.bias[first]} at threshold {made.threshold[first]}"
+    found = f"{made.bias[first]} at threshold {made.units[first]}"
     return [
         diagnose(
             "NB606",
@@ -117,60 +199,40 @@ def _overflows(made: Rounded, names: list[str], chip: ChipSpec) -> list[Diagnost
     ]
 
 
-def _layers(network: Network) -> tuple[tuple[str, Layer], tuple[str, Layer]]:
-    return (("hidden", network.hidden), ("outputs", network.outputs))
-
-
-def _shifts(layer: Layer) -> dict[str, NDArray[np.int64]]:
-    return {
-        "syn": rounded_shift(layer.A, SHORTEST_SYNAPSE),
-        "mem": rounded_shift(layer.B, 0),
-    }
-
-
-def _int8(values: NDArray[np.int64]) -> NDArray[np.int8]:
-    return values.astype(np.int8)  # round_layer limits to ±127
+def _int8(values: Integers) -> NDArray[np.int8]:
+    return values.astype(np.int8)  # round_layer limits to −128..127
 
 
 def _journal(
-    network: Network, shifts: dict[str, dict[str, NDArray[np.int64]]], rounded: dict[str, Rounded]
+    populations: tuple[Population, ...], layer: Layer, plan: Plan, made: Rounded
 ) -> list[Note]:
     """The size of every rounding, by population."""
     notes = []
-    sources = {
-        "hidden": (network.weights_in[:, :, 0], network.weights_rec[:, :, 0]),
-        "outputs": (network.weights_out,),
-    }
-    for name, layer in _layers(network):
-        part = getattr(network.placement, name)
-        made = rounded[name]
-        for population in part:
-            ids = population.ids
-            for state, factor, dash in (
-                ("tau_syn", layer.A[ids, 0], shifts[name]["syn"][ids, 0]),
-                ("tau_mem", layer.B[ids], shifts[name]["mem"][ids]),
-            ):
-                notes.append(_decay_note(population.name, state, factor, dash))
-            notes.append(_weight_note(population.name, made, sources[name], ids, name))
+    for population in populations:
+        ids, name = population.ids, population.name
+        for k in range(layer.A.shape[1]):
+            factor = layer.A[ids, k]
+            if k == 0 or factor.any():
+                state = "tau_syn" if k == 0 else "tau_syn_2"
+                notes.append(_decay_note(name, state, factor, plan.dash_syn[ids, k]))
+        notes.append(_decay_note(name, "tau_mem", layer.B[ids], plan.dash_mem[ids]))
+        zeroed = sum(
+            int(np.sum((w[:, ids] == 0) & (exact[:, ids] != 0)))
+            for w, exact in zip(made.weights, plan.groups, strict=True)
+        )
+        units = made.units[ids]
+        unit = "units per volt" if population.readout else "thresholds"
+        text = f"{unit} {units.min()} to {units.max()}, weights << {made.shifts[0]}"
+        notes.append(Note("quantize", name, text, float(zeroed), "weights became 0"))
+    if made.clipped:
+        notes.append(Note("quantize", "", "weights limited to 8 bits", float(made.clipped)))
     return notes
 
 
-def _decay_note(node: str, state: str, factor: Array, dash: NDArray[np.int64]) -> Note:
+def _decay_note(node: str, state: str, factor: Array, dash: Integers) -> Note:
     error = np.abs(tau_error(factor, dash))
     low, high = int(dash.min(initial=15)), int(dash.max(initial=0))
     shift = f"shift {low}" if low == high else f"shifts {low} to {high}"
     return Note(
         "quantize", node, f"{state} -> {shift}", float(error.max(initial=0.0)), "of tau, largest"
     )
-
-
-def _weight_note(
-    node: str, made: Rounded, sources: tuple[Array, ...], ids: slice, layer: str
-) -> Note:
-    zeroed = 0
-    groups = made.weights[::2] if layer == "hidden" else made.weights
-    for weights, source in zip(groups, sources, strict=True):
-        zeroed += int(np.sum((weights[:, ids] == 0) & (source[:, ids] != 0)))
-    threshold = made.threshold[ids]
-    text = f"thresholds {threshold.min()} to {threshold.max()}, weights << {made.shift}"
-    return Note("quantize", node, text, float(zeroed), "weights became 0")

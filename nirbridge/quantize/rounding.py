@@ -1,4 +1,4 @@
-"""A group of neurons that share a scale → integers, within their number formats."""
+"""A layer of neurons in floats → integers, within their number formats."""
 
 from __future__ import annotations
 
@@ -7,67 +7,114 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge.intformat import INT8, SHIFT, THRESHOLD
+from nirbridge.intformat import INT8, INT16, SHIFT, THRESHOLD
+from nirbridge.mapping.lift import chip_factor
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 # A threshold of this size leaves the 16-bit membrane 128 thresholds wide, and makes the linear
 # floor of the decays (one unit per step) less than half a per cent of a threshold.
 WANTED_THRESHOLD = 256
 
+# Spikes per step and source for which a membrane that is read may not saturate.
+READOUT_RATE = 0.2
+
+# From here on a scale is rounded to a whole number, which keeps ratios between weights exact.
+WHOLE = 32
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A layer whose decays are chosen, and its weights as the chip is to apply them.
+
+    ``groups``: weights (sources, n) by matrix and synapse, in thresholds (volts for readouts),
+    the gain of the chip's synapse included; ``c`` (n,) biases likewise. ``dash_syn``
+    (n, synapses) and ``dash_mem`` (n,): shifts. ``relay`` and ``readout`` (n,) mark neurons that
+    repeat others, which need exact ratios, and neurons that are read by their membranes.
+    ``units`` (n,) and ``shifts`` (one per group): a scale that is known already, or None.
+    """
+
+    groups: tuple[Array, ...]
+    c: Array
+    dash_syn: Integers
+    dash_mem: Integers
+    relay: Mask
+    readout: Mask
+    units: Integers | None = None
+    shifts: tuple[int, ...] | None = None
+
 
 @dataclass(frozen=True)
 class Rounded:
-    """Integers of one layer: ``weights`` as groups, ``shift`` common to all of them.
+    """Integers of one layer.
 
-    ``overflow`` lists the neurons whose bias no threshold makes fit.
+    ``units`` (n,): integer units per threshold, or per volt for readouts. ``overflow`` lists the
+    neurons whose bias no scale makes fit, ``clipped`` counts weights that were limited.
     """
 
     weights: tuple[Integers, ...]
+    units: Integers
     threshold: Integers
     bias: Integers
-    shift: int
+    shifts: tuple[int, ...]
     overflow: Integers
+    clipped: int
 
 
-def round_layer(
-    groups: tuple[Array, ...], c: Array, bias_range: tuple[int, int], per_neuron: bool
-) -> Rounded:
+def round_layer(plan: Plan, bias_range: tuple[int, int], per_neuron: bool) -> Rounded:
     """Round the weights into a layer, its thresholds and its biases with common scales.
 
-    ``groups``: weight matrices (sources, n), and ``c`` (n,) the biases, all in thresholds. The
-    threshold of a neuron is its scale, rounded down to an integer first, so that weights and
+    The threshold of a neuron is its scale, rounded down to an integer first, so that weights and
     biases keep their exact ratio to it. Where the bias would not fit, the threshold of that
     neuron alone is lowered.
     """
-    stacked = np.concatenate(groups, axis=0)
-    base = _scales(stacked, per_neuron)
-    shift = _shift(base)
-    wanted = np.where(np.isfinite(base), base * 2.0**shift, WANTED_THRESHOLD)
-    for bound, side in ((bias_range[1], c > 0), (-bias_range[0], c < 0)):
-        limit = np.divide(bound, np.abs(c), out=np.full(len(c), np.inf), where=side & (bound > 0))
-        wanted = np.minimum(wanted, limit)
-    # the last digit of 127/(127/n) may fall short of n
-    threshold = np.clip(np.floor(wanted * (1 + 1e-12)), THRESHOLD.low, THRESHOLD.high)
-    weights = tuple(
-        np.clip(np.rint(w * threshold / 2.0**shift), -INT8.high, INT8.high).astype(np.int64)
-        for w in groups
-    )
-    bias = np.rint(c * threshold).astype(np.int64)
+    if plan.units is not None and plan.shifts is not None:
+        units, shifts = plan.units, plan.shifts
+    else:
+        units, shift = _choose(plan, bias_range, per_neuron)
+        shifts = (shift,) * len(plan.groups)
+    exact = [
+        np.rint(w * units / 2.0**shift) for w, shift in zip(plan.groups, shifts, strict=True)
+    ]
+    weights = tuple(np.clip(w, -INT8.high - 1, INT8.high).astype(np.int64) for w in exact)
+    clipped = sum(int(np.sum(a != b)) for a, b in zip(weights, exact, strict=True))
+    bias = np.rint(plan.c * units).astype(np.int64)
     overflow = np.flatnonzero((bias < bias_range[0]) | (bias > bias_range[1]))
-    return Rounded(weights, threshold.astype(np.int64), bias, shift, overflow)
+    threshold = np.where(plan.readout, THRESHOLD.high, units)
+    return Rounded(weights, units, threshold, bias, shifts, overflow, clipped)
 
 
-def _scales(weights: Array, per_neuron: bool) -> Array:
+def _choose(plan: Plan, bias_range: tuple[int, int], per_neuron: bool) -> tuple[Integers, int]:
+    """Units per threshold for each neuron, and the weight shift of the layer."""
+    base = _scales(plan, per_neuron)
+    shift = _shift(base)
+    whole = np.where(base >= WHOLE, np.floor(base * (1 + 1e-12)), base)
+    wanted = np.where(np.isfinite(base), whole * 2.0**shift, WANTED_THRESHOLD)
+    for bound, side in ((bias_range[1], plan.c > 0), (-bias_range[0], plan.c < 0)):
+        limit = np.full(len(plan.c), np.inf)
+        np.divide(bound, np.abs(plan.c), out=limit, where=side & (bound > 0))
+        wanted = np.minimum(wanted, limit)
+    wanted = np.where(plan.readout, np.minimum(wanted, _readout_limit(plan)), wanted)
+    # the last digit of 127/(127/n) may fall short of n
+    units = np.clip(np.floor(wanted * (1 + 1e-12)), THRESHOLD.low, THRESHOLD.high)
+    return units.astype(np.int64), shift
+
+
+def _scales(plan: Plan, per_neuron: bool) -> Array:
     """Units per threshold (n,) that bring the largest weight to 127, before any shift.
 
-    With ``per_neuron`` every target neuron has its own, else all share the smallest. Infinite
-    for a neuron without weights.
+    With ``per_neuron`` every target neuron has its own, else all share the smallest, but for
+    relays and readouts. Infinite for a neuron without weights.
     """
-    largest = np.abs(weights).max(axis=0, initial=0.0)
-    scale = np.divide(INT8.high, largest, out=np.full(len(largest), np.inf), where=largest > 0)
-    return scale if per_neuron else np.full_like(scale, scale.min(initial=np.inf))
+    largest = np.abs(np.concatenate(plan.groups, axis=0)).max(axis=0, initial=0.0)
+    scale = np.full(len(largest), np.inf)
+    np.divide(INT8.high, largest, out=scale, where=largest > 0)
+    if per_neuron:
+        return scale
+    alike = ~(plan.relay | plan.readout)
+    return np.where(alike, scale[alike].min(initial=np.inf), scale)
 
 
 def _shift(base: Array) -> int:
@@ -77,3 +124,17 @@ def _shift(base: Array) -> int:
         return 0
     room = np.log2(WANTED_THRESHOLD / max(float(np.median(finite)), 2.0**-20))
     return int(np.clip(np.floor(room), SHIFT.low, SHIFT.high))
+
+
+def _readout_limit(plan: Plan) -> Array:
+    """Units per volt at which the membrane fits 16 bits under a typical rate of spikes."""
+    synapses = plan.dash_syn.shape[1]
+    keep = chip_factor(plan.dash_syn)
+    charge = np.abs(plan.c)
+    for i, weights in enumerate(plan.groups):
+        kept = keep[:, i % synapses]
+        charge = charge + READOUT_RATE * np.abs(weights).sum(axis=0) * kept / (1 - kept)
+    largest = charge / (1 - chip_factor(plan.dash_mem))
+    limit = np.full(len(largest), np.inf)
+    np.divide(INT16.high, largest, out=limit, where=largest > 0)
+    return limit

@@ -140,20 +140,25 @@ def deployment(result: Deployment, place: str) -> RenderableType:
 
 
 def drift(result: Drift) -> RenderableType:
-    """The check as tables: outputs first, then population by population."""
-    top = Table(title=f"{result.samples} samples of {result.steps} steps")
-    for column in ("model", "accuracy", "decides as the chip", "output count L1 per sample"):
-        top.add_column(column, justify="left" if column == "model" else "right")
-    names = {"float": "network as trained", "deployed": "chip without saturation and floor"}
-    for name, rung in result.against.items():
+    """The check: the error budget, population by population, what to turn, findings."""
+    top = Table(title=f"Error budget: {result.samples} samples of {result.steps} steps")
+    for column in ("each line adds", "accuracy", "agrees", "costs", "hidden spikes", "output L1"):
+        top.add_column(column, justify="left" if column == "each line adds" else "right")
+    largest = result.largest
+    for rung in result.rungs:
         top.add_row(
-            names[name], _percent(rung.accuracy), _percent(rung.agreement), f"{rung.output_l1:.2f}"
+            rung.adds,
+            _percent(rung.accuracy),
+            _percent(rung.agreement),
+            "" if rung is result.rungs[0] else f"{100 * rung.loss:+.1f}",
+            f"{rung.spikes:,}",
+            f"{rung.output_l1:.2f}",
+            style="bold" if rung is largest else "",
         )
-    top.add_row("chip, bit for bit", _percent(result.accuracy), "", "")
-    table = Table(title="Populations: chip against the network as trained")
+    table = Table(title="Hidden populations: chip against the network as trained")
     for column in ("population", "spikes", "as trained", "ratio", "rate cosine", "first step"):
         table.add_column(column, justify="left" if column == "population" else "right")
-    for row in result.against["float"].populations:
+    for row in result.rungs[-1].populations:
         table.add_row(
             row.population,
             f"{row.spikes:,}",
@@ -163,9 +168,12 @@ def drift(result: Drift) -> RenderableType:
             "never differs" if row.first_step is None else str(row.first_step),
         )
     lines: list[RenderableType] = [top, table]
+    lines += [Text(str(finding), style="yellow") for finding in result.findings]
     if result.clipped_inputs:
         text = f"{result.clipped_inputs} input spikes above 15 per channel and step were cut"
         lines.append(Text(text, style="yellow"))
+    if largest is not None:
+        lines.append(Text(f"largest share: {largest.adds}. To shrink it: {largest.knob}"))
     return Group(*lines)
 
 

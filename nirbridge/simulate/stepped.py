@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.diagnostics import refuse_all
-from nirbridge.dynamics import Dynamics
+from nirbridge.dynamics import Dynamics, memoryless
 from nirbridge.graph.apply import Signal, apply
 from nirbridge.graph.inline import inline
-from nirbridge.graph.nodes import SPIKING, canonical_step, is_neuron, kind
+from nirbridge.graph.nodes import SPIKING, canonical_step, is_neuron, kind, shape_of
 from nirbridge.graph.shapes import Shape, infer
 from nirbridge.graph.topology import Topology
 from nirbridge.graph.verify import verify
@@ -101,7 +101,7 @@ class _Population:
     """State and step of one neuron node for a batch."""
 
     def __init__(self, node: nir.NIRNode, dynamics: Dynamics, batch: int, dtype: Any):
-        own = dynamics.override(node)
+        own = memoryless(dynamics) if kind(node) == "Threshold" else dynamics.override(node)
         step = canonical_step(node, own)
         self.A, self.gs, self.B, self.gm, self.c = (
             x.astype(dtype) for x in (step.A, step.gs, step.B, step.gm, step.c)
@@ -112,7 +112,7 @@ class _Population:
         if self.spiking:
             self.threshold = np.asarray(step.threshold, dtype)
             self.v_reset = np.asarray(step.v_reset, dtype)
-        shape = (batch, *np.shape(node.r))
+        shape = (batch, *shape_of(node))
         self.i = np.zeros(shape, dtype)
         self.v = np.zeros(shape, dtype)
         self.value = np.zeros(shape, dtype)  # what the node sends: spikes, or the membrane

@@ -9,9 +9,9 @@ import numpy as np
 
 from nirbridge.diagnostics import Diagnostic, diagnose
 from nirbridge.graph.inline import inline
-from nirbridge.graph.nodes import is_neuron, kind
+from nirbridge.graph.nodes import is_neuron, kind, shape_of
 from nirbridge.graph.topology import Topology
-from nirbridge.targets.spec import ChipSpec
+from nirbridge.targets.spec import ChipSpec, named_sum
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Demand:
     def over(self, chip: ChipSpec) -> list[Diagnostic]:
         """NB601 to NB603 for each count that the chip cannot hold, with the layers named."""
         return [
-            diagnose(code, node=next(iter(parts)), limit=chip.cite(limit), found=_sum(parts))
+            diagnose(code, node=next(iter(parts)), limit=chip.cite(limit), found=named_sum(parts))
             for code, limit, parts in (
                 ("NB601", "inputs", self.inputs),
                 ("NB602", "hidden", self.hidden),
@@ -46,12 +46,6 @@ def demand(graph: nir.NIRGraph) -> Demand:
             found.inputs[name] = int(np.prod(node.input_type["input"]))
         elif is_neuron(node):
             part = found.hidden if ends.isdisjoint(topology.targets[name]) else found.outputs
-            part[name] = int(np.size(node.r))
+            part[name] = int(np.prod(shape_of(node)))
     return found
 
-
-def _sum(parts: dict[str, int]) -> str:
-    total = str(sum(parts.values()))
-    if len(parts) == 1:
-        return f"{total} in {next(iter(parts))}"
-    return f"{total} = " + " + ".join(f"{name} ({n})" for name, n in parts.items())

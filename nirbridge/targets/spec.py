@@ -52,3 +52,11 @@ class ChipSpec:
         """A limit as a diagnostic shows it: value, unit, chip, standing."""
         limit = self.limits()[name]
         return f"{limit} ({self.title}; {limit.standing})"
+
+
+def named_sum(parts: dict[str, int]) -> str:
+    """A total with what it is made of: ``1200 = a (1000) + b (200)``."""
+    total = str(sum(parts.values()))
+    if len(parts) == 1:
+        return f"{total} in {next(iter(parts))}"
+    return f"{total} = " + " + ".join(f"{name} ({n})" for name, n in parts.items())

@@ -1,0 +1,162 @@
+"""Neurons that no Output can see, or that can never fire → nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import nir
+import numpy as np
+from numpy.typing import NDArray
+
+from nirbridge.dynamics import Dynamics
+from nirbridge.graph.nodes import LINEAR, SPIKING, is_neuron, kind, parameters
+from nirbridge.graph.topology import Topology
+from nirbridge.journal import Note
+from nirbridge.passes.base import Rewritten, rebuilt, values, with_fields
+from nirbridge.passes.normalise import Normalise
+
+Mask = NDArray[np.bool_]
+
+KEPT_KEY = "nirbridge_kept"
+
+
+@dataclass(frozen=True)
+class RemoveDead:
+    """W with rows and columns of dead neurons → W without them.
+
+    A hidden neuron is dead if its weights towards everything that lives are 0, or if nothing can
+    lift it to its threshold: no weight above 0 from a living source and no rest potential at or
+    above it. A population of which some live keeps its name; its metadata lists who is left.
+    Outputs stay as they are, as do populations that would be empty. Refuses nothing.
+    """
+
+    name: ClassVar[str] = "dead"
+    preserves: ClassVar[str] = "exactly"
+    requires: ClassVar[tuple[str, ...]] = Normalise.ensures
+    ensures: ClassVar[tuple[str, ...]] = Normalise.ensures
+
+    def run(self, graph: nir.NIRGraph, dynamics: Dynamics) -> Rewritten:  # noqa: ARG002
+        """Find who lives, and slice the graph."""
+        alive = _alive(graph)
+        if all(mask.all() for mask in alive.values()):
+            return graph, []
+        topology = Topology(graph)
+        nodes: dict[str, nir.NIRNode] = {}
+        for name, node in graph.nodes.items():
+            if is_neuron(node):
+                nodes[name] = _slice_neurons(node, alive[name])
+            elif kind(node) in LINEAR:
+                before, after = _source(topology, name), topology.targets[name][0]
+                weight = np.asarray(node.weight, np.float64)
+                columns = alive.get(before, np.ones(weight.shape[1], bool))
+                sliced = weight[np.ix_(alive[after], columns)]
+                nodes[name] = nir.Linear(sliced, metadata=dict(node.metadata))
+            elif kind(node) == "Delay":
+                kept = alive.get(topology.sources[name][0], np.ones(len(node.delay), bool))
+                nodes[name] = nir.Delay(np.asarray(node.delay)[kept])
+            else:
+                nodes[name] = node
+        notes = [
+            Note(self.name, name, f"{int((~mask).sum())} of {len(mask)} neurons removed")
+            for name, mask in alive.items()
+            if not mask.all() and kind(graph.nodes[name]) in SPIKING
+        ]
+        return rebuilt(graph, nodes, list(graph.edges)), notes
+
+
+def kept_neurons(node: nir.NIRNode) -> NDArray[np.int64] | None:
+    """Original indices of the neurons that are left in a population; None if all are."""
+    text = node.metadata.get(KEPT_KEY) if isinstance(node.metadata, dict) else None
+    return None if text is None else np.asarray(json.loads(text), np.int64)
+
+
+def _source(topology: Topology, name: str) -> str:
+    """Population behind a Linear, past a Delay."""
+    (before,) = topology.sources[name]
+    if kind(topology.graph.nodes[before]) == "Delay":
+        (before,) = topology.sources[before]
+    return before
+
+
+def _slice_neurons(node: nir.NIRNode, mask: Mask) -> nir.NIRNode:
+    if mask.all():
+        return node
+    fields: dict[str, Any] = {k: np.asarray(v)[mask] for k, v in parameters(node).items()}
+    size = np.array([int(mask.sum())])
+    sliced = with_fields(node, **fields, input_type={"input": size}, output_type={"output": size})
+    before = kept_neurons(node)
+    kept = np.flatnonzero(mask) if before is None else before[mask]
+    sliced.metadata[KEPT_KEY] = json.dumps(kept.tolist())
+    return sliced
+
+
+def _alive(graph: nir.NIRGraph) -> dict[str, Mask]:
+    """For every population who lives; iterated, since the death of one may be that of another."""
+    topology = Topology(graph)
+    links = [
+        (
+            _source(topology, name),
+            topology.targets[name][0],
+            np.asarray(node.weight) != 0,
+            np.asarray(node.weight) > 0,
+        )
+        for name, node in graph.nodes.items()
+        if kind(node) in LINEAR
+    ]
+    dendrite = {
+        a: b for a, b in graph.edges if is_neuron(graph.nodes[a]) and is_neuron(graph.nodes[b])
+    }
+    names = [n for n, x in graph.nodes.items() if is_neuron(x)]
+    alive = {n: np.ones(len(values(graph.nodes[n], "r")), bool) for n in names}
+    fixed = {
+        n
+        for n in names
+        if kind(graph.nodes[n]) not in SPIKING
+        or any(kind(graph.nodes[b]) == "Output" for b in topology.targets[n])
+    }
+    while True:
+        before = {n: mask.copy() for n, mask in alive.items()}
+        for name in names:
+            if name not in fixed:
+                seen = _seen(name, links, alive, dendrite)
+                lifted = _lifted(name, graph.nodes[name], links, alive, dendrite)
+                if (alive[name] & seen & lifted).any():
+                    alive[name] = alive[name] & seen & lifted
+        for synapse, owner in dendrite.items():
+            alive[synapse] = alive[owner]
+        if all(np.array_equal(before[n], alive[n]) for n in names):
+            return alive
+
+
+Links = list[tuple[str, str, NDArray[Any], NDArray[Any]]]
+
+
+def _seen(name: str, links: Links, alive: dict[str, Mask], dendrite: dict[str, str]) -> Mask:
+    """Neurons with a weight towards a living neuron (other than themselves)."""
+    seen = np.zeros(len(alive[name]), bool)
+    for source, target, nonzero, _ in links:
+        if source == name:
+            owner = dendrite.get(target, target)
+            part = nonzero & alive[owner][:, None]
+            if owner == name:
+                part = part & ~np.eye(len(seen), dtype=bool)
+            seen |= part.any(axis=0)
+    return seen
+
+
+def _lifted(
+    name: str,
+    node: nir.NIRNode,
+    links: Links,
+    alive: dict[str, Mask],
+    dendrite: dict[str, str],
+) -> Mask:
+    """Neurons that something can lift to their threshold, which is 1."""
+    lifted = np.asarray(values(node, "v_leak") >= 1, bool)
+    for source, target, _, positive in links:
+        if dendrite.get(target, target) == name:
+            sources = alive.get(source, np.ones(positive.shape[1], bool))
+            lifted |= (positive & sources[None, :]).any(axis=1)
+    return lifted

@@ -1,0 +1,207 @@
+"""The source's time → the chip's, where every spike from neuron to neuron takes one step."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import nir
+import numpy as np
+
+from nirbridge.dynamics import Dynamics
+from nirbridge.graph.nodes import LINEAR, is_neuron, kind
+from nirbridge.graph.topology import Topology
+from nirbridge.journal import Note
+from nirbridge.passes.base import Names, Rewritten, rebuilt, steps_of
+from nirbridge.passes.outputs import SplitOutputs
+from nirbridge.passes.relay import relay_neurons
+
+LATENCY_KEY = "nirbridge_latency"
+
+
+@dataclass(frozen=True)
+class _Link:
+    """A Linear, the population behind it, its owner (the neuron, past a synapse), its delay.
+
+    ``delay``: steps that a spike takes in the source, of which ``explicit`` by a Delay node.
+    ``least``: steps that it takes on the chip without relays.
+    """
+
+    name: str
+    source: str
+    owner: str
+    delay: int
+    explicit: int
+    least: int
+    from_input: bool
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """s(t − D) → s'(t − D − L_target + L_source): each population p runs L_p steps later.
+
+    On the chip a spike takes one step from neuron to neuron and none from an input channel to a
+    hidden neuron. L is the fewest steps by which each population can lag. A link that would come
+    too early, because another path is longer or because it has a Delay, goes through relay
+    neurons, one per neuron and step; with ``balance=False`` only Delays do. A loop that is
+    shorter in the source than on the chip cannot be kept: its spikes come late, and the note
+    says by how much.
+    """
+
+    balance: bool = True
+
+    name: ClassVar[str] = "schedule"
+    preserves: ClassVar[str] = "bounded"
+    requires: ClassVar[tuple[str, ...]] = SplitOutputs.ensures
+    ensures: ClassVar[tuple[str, ...]] = (*SplitOutputs.ensures, "scheduled")
+
+    def run(self, graph: nir.NIRGraph, dynamics: Dynamics) -> Rewritten:
+        """Find the latencies, put in the relays, and make the layer delay explicit."""
+        topology = Topology(graph, dynamics.layer_delay)
+        links = _links(graph, topology, dynamics)
+        latency = _latencies(topology, links)
+        nodes = {n: x for n, x in graph.nodes.items() if kind(x) != "Delay"}
+        edges = [e for e in graph.edges if set(e) <= set(nodes)]
+        notes: list[Note] = []
+        relays = _Relays(nodes, edges, dynamics)
+        late = _lateness(links, latency)
+        for (source, owner), steps in late.items():
+            if steps:
+                text = f"spikes of {source} close a loop and come late"
+                notes.append(Note(self.name, owner, text, float(steps), "steps"))
+        for link in links:
+            spare = _spare(link, latency) + late[link.source, link.owner]
+            hops = spare if self.balance else min(spare, link.explicit)
+            if hops < spare:
+                text = f"spikes of {link.source} come early: paths of different length meet"
+                notes.append(Note(self.name, link.owner, text, float(spare - hops), "steps"))
+            forced = 1 if link.from_input and link.least else 0
+            relays.feed(link.name, relays.after(link.source, hops + forced))
+        notes += relays.notes(self.name) + _early_biases(self.name, graph, latency)
+        result = rebuilt(graph, nodes, edges)
+        result.metadata[LATENCY_KEY] = json.dumps(latency)
+        return replace(dynamics, layer_delay=1).attach(result), notes
+
+
+def latencies(graph: nir.NIRGraph) -> Mapping[str, int]:
+    """Steps by which each population of a scheduled graph lags the source."""
+    text = graph.metadata.get(LATENCY_KEY)
+    return {} if text is None else {str(k): int(v) for k, v in json.loads(text).items()}
+
+
+def _early_biases(stage: str, graph: nir.NIRGraph, latency: Mapping[str, int]) -> list[Note]:
+    """A bias acts from step 0, which is L steps before the source's step 0 of a late population."""
+    return [
+        Note(stage, name, "its bias acts before its first input can come", float(steps), "steps")
+        for name, steps in latency.items()
+        if steps and np.any(np.asarray(getattr(graph.nodes[name], "v_leak", 0)) != 0)
+    ]
+
+
+def _spare(link: _Link, latency: Mapping[str, int]) -> int:
+    """Steps by which a link would come too early without relays."""
+    return latency[link.owner] - latency.get(link.source, 0) + link.delay - link.least
+
+
+def _lateness(links: list[_Link], latency: Mapping[str, int]) -> dict[tuple[str, str], int]:
+    """Steps by which the spikes of one population come late at another.
+
+    Links of different delays between two populations keep their distance from each other.
+    """
+    late: dict[tuple[str, str], int] = {}
+    for link in links:
+        pair = (link.source, link.owner)
+        late[pair] = max(late.get(pair, 0), -_spare(link, latency))
+    return late
+
+
+def _links(graph: nir.NIRGraph, topology: Topology, dynamics: Dynamics) -> list[_Link]:
+    outputs = {a for a, b in graph.edges if kind(graph.nodes[b]) == "Output"}
+    found = []
+    for name in sorted(n for n, x in graph.nodes.items() if kind(x) in LINEAR):
+        (before,), (target,) = topology.sources[name], topology.targets[name]
+        delay = 0
+        if kind(graph.nodes[before]) == "Delay":
+            delay = int(steps_of(graph.nodes[before], dynamics.dt).flat[0])
+            (before,) = topology.sources[before]
+        owner = next((b for b in topology.targets[target] if is_neuron(graph.nodes[b])), target)
+        from_input = kind(graph.nodes[before]) == "Input"
+        closes = not from_input and topology.delayed(before, target)
+        if owner != target and topology.delayed(target, owner):
+            closes = True
+        least = int(not from_input or owner in outputs)
+        found.append(_Link(name, before, owner, delay + int(closes), delay, least, from_input))
+    return found
+
+
+def _latencies(topology: Topology, links: list[_Link]) -> dict[str, int]:
+    """Longest ways along the links that close no loop; populations in topological order."""
+    latency: dict[str, int] = {}
+    order = topology.neurons
+    place = {name: i for i, name in enumerate(order)}
+    for name in order:
+        ways = [0]
+        for link in links:
+            if link.owner != name:
+                continue
+            if link.from_input:
+                ways.append(link.least - link.delay)
+            elif place[link.source] < place[name]:
+                ways.append(latency[link.source] + link.least - link.delay)
+        latency[name] = max(ways)
+    return latency
+
+
+class _Relays:
+    """Chains of relay populations, one per source, made as far as they are needed."""
+
+    def __init__(
+        self, nodes: dict[str, nir.NIRNode], edges: list[tuple[str, str]], dynamics: Dynamics
+    ):
+        self.nodes, self.edges, self.dynamics = nodes, edges, dynamics
+        self.names = Names(nodes)
+        self.chains: dict[str, list[str]] = {}
+
+    def feed(self, name: str, source: str) -> None:
+        """Make ``source`` the source of a Linear; two Linears that then run side by side add up."""
+        self.edges[:] = [e for e in self.edges if e[1] != name]
+        (target,) = (b for a, b in self.edges if a == name)
+        beside = {a for a, b in self.edges if b == target} - {name}
+        same = [a for a in beside if (source, a) in self.edges]
+        if not same:
+            self.edges.append((source, name))
+            return
+        node = self.nodes[same[0]]
+        total = np.asarray(node.weight) + np.asarray(self.nodes.pop(name).weight)
+        self.nodes[same[0]] = nir.Linear(total, metadata=dict(node.metadata))
+        self.edges.remove((name, target))
+
+    def after(self, source: str, hops: int) -> str:
+        """The population that repeats ``source`` after so many relays."""
+        chain = self.chains.setdefault(source, [source])
+        while len(chain) <= hops:
+            chain.append(self._extend(source, chain[-1], len(chain)))
+        return chain[hops]
+
+    def _extend(self, source: str, last: str, hop: int) -> str:
+        node = self.nodes[source]
+        size = int(np.prod(node.input_type["input"])) if kind(node) == "Input" else len(node.r)
+        name = self.names.new(f"{source}.relay{hop}")
+        self.nodes[name], identity = relay_neurons(size, self.dynamics)
+        for start, weight in ((last, 2 * identity), (name, -identity)):
+            link = self.names.new(f"{start}>{name}")
+            self.nodes[link] = nir.Linear(weight)
+            self.edges += [(start, link), (link, name)]
+        return name
+
+    def notes(self, stage: str) -> list[Note]:
+        """The cost, in neurons."""
+        found = []
+        for source, chain in self.chains.items():
+            if len(chain) > 1:
+                size = len(self.nodes[chain[1]].r)
+                text = f"{len(chain) - 1} relay population(s) of {size}"
+                found.append(Note(stage, source, text, float(size * (len(chain) - 1)), "neurons"))
+        return found
