@@ -52,9 +52,8 @@ def braille() -> list[dict[str, Any]]:
     graph = read(BRAILLE / "braille_noDelay_noBias_subtract.nir")
     sample = np.load(BRAILLE / "test_sample_0_label_1.npy")
     models: dict[str, NDArray[Any]] = {}
-    how = {"reset": "subtract"}
     for method in METHODS:
-        result = convert(graph, method=method, **how)
+        result = convert(graph, method=method, reset="subtract")
         models.setdefault("stepped float", hidden_float(result, sample))
         spikes = result.simulate(sample, record=True).spikes
         assert spikes is not None

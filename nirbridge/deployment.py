@@ -154,7 +154,8 @@ def load(directory: str | os.PathLike[str]) -> Deployment:
         units = {str(k): [int(u) for u in v] for k, v in record["units"].items()}
         sizes = (placement.n_hidden, placement.n_out)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise refuse("NB704", node=RECORD, limit="the fields of a deployment", found=error) from None
+        limit = "the fields of a deployment"
+        raise refuse("NB704", node=RECORD, limit=limit, found=error) from None
     if sizes != (config.n_hidden, config.n_out):
         limit = f"{config.n_hidden} hidden and {config.n_out} output neurons"
         raise refuse("NB704", node=RECORD, limit=limit, found=f"a placement of {sizes}")

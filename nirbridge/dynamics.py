@@ -77,7 +77,7 @@ class Dynamics:
     residual: str = "fires"
 
     def __post_init__(self) -> None:
-        problems = []
+        problems: list[tuple[str, str, object]] = []
         if not (_is_number(self.dt) and np.isfinite(self.dt) and self.dt > 0):
             problems.append(("dt", "a positive number of seconds", self.dt))
         for name, words in WORDS.items():

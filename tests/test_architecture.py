@@ -54,7 +54,7 @@ def test_import_pulls_in_no_framework_and_no_compiler() -> None:
         "import sys, nirbridge\n"
         f"print(sorted(set(sys.modules) & set({(*OPTIONAL, 'numba', 'matplotlib')!r})))"
     )
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"

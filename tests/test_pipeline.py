@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ def test_refuses_what_does_not_fit_with_its_layers() -> None:
         "w3": nir.Linear(np.ones((9, 400))), "c": big(9), "out": nir.Output(np.array([9])),
     }
     names = list(nodes)
-    graph = nir.NIRGraph(nodes, list(zip(names, names[1:], strict=False)), type_check=False)
+    graph = nir.NIRGraph(nodes, list(pairwise(names)), type_check=False)
     with pytest.raises(Refused) as refusal:
         convert(graph, dt=1e-3)
     assert codes(refusal) == ["NB601", "NB602", "NB603"]

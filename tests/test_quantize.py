@@ -32,7 +32,9 @@ def network(rng: np.random.Generator, n_in: int = 3, h: int = 5, o: int = 2) -> 
     both = [np.stack([w, np.zeros_like(w)], axis=2) for w in weights[:2]]
     place = Placement((Population("h", 0, h),), (Population("o", 0, o, 1),))
     none = np.full(h, -1, np.int32)
-    return Network(place, Dynamics(1e-3), *both, weights[2], layer(h, 2), layer(o, 1), none)
+    w_in, w_rec = both
+    layers = layer(h, 2), layer(o, 1)
+    return Network(place, Dynamics(1e-3), w_in, w_rec, weights[2], *layers, none)
 
 
 def plan(weights: Any, c: Any = None) -> Plan:

@@ -46,10 +46,10 @@ def fit(
     start = time.perf_counter()
     for epoch in range(1, epochs + 1):
         total = 0.0
-        for rows in torch.randperm(len(x)).split(BATCH):
+        for rows in torch.randperm(len(x)).split(BATCH):  # type: ignore[no-untyped-call]
             loss = nn.functional.cross_entropy(run(x[rows]), y[rows])
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             after_step()
             total += loss.item() * len(rows)

@@ -43,7 +43,8 @@ def fire(node: nir.NIRNode, state: dict[str, Floats], drive: Floats, how: dict[s
     elif how["reset_delay"] == 0:
         v = v - node.v_threshold * spikes
     state["v"], state["spikes"] = v, spikes
-    return spikes
+    fired: Floats = spikes
+    return fired
 
 
 def simulate(graph: nir.NIRGraph, x: digits.Raster, how: dict[str, Any]) -> Counts:

@@ -1,4 +1,4 @@
-"""Round trip: is what the chip computes what the network was trained to compute?"""
+"""Round trip: how far what the chip computes is from what the network was trained to compute."""
 
 from nirbridge.check.drift import Drift, check
 

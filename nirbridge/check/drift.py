@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge.check.findings import Findings, Finding
+from nirbridge.check.findings import Finding, Findings
 from nirbridge.check.metrics import Difference, compare, decisions, output_distance
 from nirbridge.check.models import MODELS, Run, chip_run
 from nirbridge.diagnostics import refuse

@@ -61,7 +61,7 @@ def decisions(output: NDArray[Any]) -> NDArray[np.int64]:
 
     The sum is a spike count, or the mean membrane times T. The lowest index wins a tie.
     """
-    return np.argmax(np.asarray(output).sum(axis=1), axis=1)
+    return np.asarray(np.argmax(np.asarray(output).sum(axis=1), axis=1), np.int64)
 
 
 def output_distance(reference: NDArray[Any], found: NDArray[Any]) -> float:

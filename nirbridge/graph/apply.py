@@ -27,10 +27,12 @@ def apply(node: nir.NIRNode, x: Signal) -> Signal:
     if name in ("Input", "Output"):
         return x
     if name in ("Linear", "Affine"):
-        y = np.matmul(x[..., None, :], np.swapaxes(node.weight, -1, -2).astype(x.dtype, copy=False))[..., 0, :]
+        weight = np.swapaxes(node.weight, -1, -2).astype(x.dtype, copy=False)
+        y: Signal = np.matmul(x[..., None, :], weight)[..., 0, :]
         return y + node.bias.astype(x.dtype, copy=False) if name == "Affine" else y
     if name == "Scale":
-        return x * node.scale.astype(x.dtype, copy=False)
+        scaled: Signal = x * node.scale.astype(x.dtype, copy=False)
+        return scaled
     if name in ("Conv1d", "Conv2d"):
         return _convolve(node, x)
     if name in ("SumPool2d", "AvgPool2d"):
@@ -48,9 +50,9 @@ def unroll(node: nir.NIRNode, shape: Shape) -> tuple[NDArray[np.float64], NDArra
     ``shape`` is that of the node's input.
     """
     size = int(np.prod(shape))
-    bias = apply(node, np.zeros((1, *shape))).ravel()
-    matrix = apply(node, np.eye(size).reshape(size, *shape)).reshape(size, -1) - bias
-    return np.ascontiguousarray(matrix.T), bias
+    bias = np.asarray(apply(node, np.zeros((1, *shape))).ravel(), np.float64)
+    images = apply(node, np.eye(size).reshape(size, *shape)).reshape(size, -1)
+    return np.ascontiguousarray((images - bias).T, np.float64), bias
 
 
 def _pairs(value: Any, n: int) -> list[int]:
@@ -75,12 +77,14 @@ def _convolve(node: nir.NIRNode, x: Signal) -> Signal:
     outputs, inputs = weight.shape[0] // groups, weight.shape[1]
     y = np.zeros((len(x), weight.shape[0], *size), x.dtype)
     for place in product(*map(range, kernel)):
-        window = x[(slice(None), slice(None), *_window(place, dilation, size, stride))]
+        window = x[_window(place, dilation, size, stride)]
         for g in range(groups):
             out = slice(g * outputs, (g + 1) * outputs)
             part = window[:, g * inputs : (g + 1) * inputs]
-            y[:, out] += np.einsum("oc,bc...->bo...", weight[(out, slice(None), *place)], part)
-    return y + node.bias.astype(x.dtype, copy=False).reshape(-1, *[1] * n)
+            taps = weight[(out, slice(None)) + place]  # noqa: RUF005
+            y[:, out] += np.einsum("oc,bc...->bo...", taps, part)
+    y += node.bias.astype(x.dtype, copy=False).reshape(-1, *[1] * n)
+    return y
 
 
 def _pool(node: nir.NIRNode, x: Signal) -> Signal:
@@ -90,15 +94,16 @@ def _pool(node: nir.NIRNode, x: Signal) -> Signal:
     size = [(m - k) // s + 1 for m, k, s in zip(x.shape[2:], kernel, stride, strict=True)]
     y = np.zeros((*x.shape[:2], *size), x.dtype)
     for place in product(*map(range, kernel)):
-        y += x[(slice(None), slice(None), *_window(place, [1, 1], size, stride))]
+        y += x[_window(place, [1, 1], size, stride)]
     return y / (kernel[0] * kernel[1]) if kind(node) == "AvgPool2d" else y
 
 
 def _window(
     place: tuple[int, ...], dilation: list[int], size: list[int], stride: list[int]
-) -> list[slice]:
+) -> tuple[slice, ...]:
     """Where the kernel position ``place`` finds its inputs, for all output positions at once."""
-    return [
+    space = (
         slice(p * d, p * d + s * (n - 1) + 1, s)
         for p, d, n, s in zip(place, dilation, size, stride, strict=True)
-    ]
+    )
+    return (slice(None), slice(None), *space)

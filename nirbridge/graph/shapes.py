@@ -40,7 +40,8 @@ def infer(graph: nir.NIRGraph) -> tuple[dict[str, tuple[Shape, Shape]], list[Dia
                 try:
                     shapes[target] = (arriving, output_shape(graph.nodes[target], arriving))
                 except ShapeError as error:
-                    problems.append(diagnose("NB204", node=target, limit=str(error), found=arriving))
+                    limit = str(error)
+                    problems.append(diagnose("NB204", node=target, limit=limit, found=arriving))
             elif shapes[target][0] != arriving:
                 problems.append(
                     diagnose(
@@ -107,7 +108,8 @@ def _slide(space: Shape, kernel: Any, stride: Any, padding: Any, dilation: Any) 
         if padding == "same":
             return space
         padding = 0
-    k, s, p, d = (np.broadcast_to(np.asarray(x, int), n) for x in (kernel, stride, padding, dilation))
+    given = (kernel, stride, padding, dilation)
+    k, s, p, d = (np.broadcast_to(np.asarray(x, int), n) for x in given)
     if np.any(s < 1):
         raise ShapeError("a stride of at least 1")
     out = (np.asarray(space) + 2 * p - d * (k - 1) - 1) // s + 1

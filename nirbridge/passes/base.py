@@ -28,9 +28,13 @@ class Pass(Protocol):
     """
 
     name: ClassVar[str]
-    preserves: ClassVar[str]
     requires: ClassVar[tuple[str, ...]]
     ensures: ClassVar[tuple[str, ...]]
+
+    @property
+    def preserves(self) -> str:
+        """What the pass claims of the dynamics."""
+        ...
 
     def run(self, graph: nir.NIRGraph, dynamics: Dynamics) -> Rewritten:
         """The rewritten graph, and what was done.
@@ -102,7 +106,8 @@ def _fused(graph: nir.NIRGraph) -> bool:
         before = [a for a, b in graph.edges if b == name]
         after = [b for a, b in graph.edges if a == name]
         if kind(nodes[name]) == "Delay":
-            if len(before) != 1 or any(kind(nodes[b]) != "Linear" for b in after):
+            whole = len(before) == 1 and np.ptp(nodes[name].delay) == 0
+            if not whole or any(kind(nodes[b]) != "Linear" for b in after):
                 return False
             continue
         if kind(nodes[name]) != "Linear" or len(before) != 1 or len(after) != 1:

@@ -18,6 +18,7 @@ from nirbridge.passes.fuse import add_link, find_links
 from nirbridge.passes.prune import Prune
 
 Array = NDArray[np.float64]
+Edge = tuple[str, str]
 
 MOST = 2  # time constants per neuron; the chip's record says whether it has two
 
@@ -61,7 +62,9 @@ class Dendrites:
         filters = {
             n for n, x in graph.nodes.items() if is_neuron(x) and kind(x) not in SPIKING
         }
-        filtered = sorted({link.target for link in links if link.source in filters})
+        filtered = sorted(
+            {x.target for x in links if x.source in filters and not _done(graph, x.target, filters)}
+        )
         if not filtered:
             return graph, []
         refuse_all(_series(graph, links, filters))
@@ -79,7 +82,7 @@ class Dendrites:
         self,
         graph: nir.NIRGraph,
         nodes: dict[str, nir.NIRNode],
-        edges: list[tuple[str, str]],
+        edges: list[Edge],
         names: Names,
         target: str,
         slots: list[_Slot],
@@ -89,7 +92,6 @@ class Dendrites:
         filters = {n for slot in slots for n in slot.owners}
         maps = [a for a, b in edges if b == target and _fed_by(edges, a) & filters]
         edges[:] = [(a, b) for a, b in edges if not (b == target and a in (*maps, *filters))]
-        direct = any(b == target for _, b in edges)
         single = len(slots) == 1 and not any(b == target for _, b in edges)
         for k, slot in enumerate(slots):
             owner = _taken_over(graph, slot, target)
@@ -137,6 +139,15 @@ class Dendrites:
         return [Note(self.name, target, text, size, "thresholds")]
 
 
+def _done(graph: nir.NIRGraph, target: str, filters: set[str]) -> bool:
+    """Whether the filters of a neuron are its synapses already: its own, and one to one."""
+    before = {a for a, b in graph.edges if b == target}
+    own = before & filters
+    alone = all({b for a, b in graph.edges if a == name} == {target} for name in own)
+    others = {a for name in before - filters for a in _fed_by(graph.edges, name)}
+    return alone and not others & filters and (len(own) == MOST or (len(own) == 1 and before > own))
+
+
 def _taken_over(graph: nir.NIRGraph, slot: _Slot, target: str) -> str | None:
     """The filter that is this slot as it stands: it feeds the target alone, one to one."""
     if len(slot.owners) != 1:
@@ -154,7 +165,7 @@ def _taken_over(graph: nir.NIRGraph, slot: _Slot, target: str) -> str | None:
     return owner if direct and same else None
 
 
-def _fed_by(edges: list[tuple[str, str]], name: str) -> set[str]:
+def _fed_by(edges: list[Edge], name: str) -> set[str]:
     return {a for a, b in edges if b == name}
 
 

@@ -248,7 +248,7 @@ class _Run:
     def run(self) -> ContinuousRecording:
         """Go from event to event."""
         for name, population in self.network.spiking.items():
-            self._fire(name, np.flatnonzero(population.v > 0))
+            self._fire(name, np.flatnonzero(population.v > population.threshold))
         while self.now < self.end:
             self._process()
             self.network.settle()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nirbridge.diagnostics import Diagnostic, diagnose, refuse, refuse_all
 from nirbridge.dynamics import Dynamics
-from nirbridge.graph.nodes import SPIKING, is_neuron, kind, parameters
+from nirbridge.graph.nodes import kind, parameters
 from nirbridge.graph.shapes import Shape, infer
 from nirbridge.graph.topology import Topology
 from nirbridge.simulate.continuous_modes import Array, Modes
@@ -26,6 +26,8 @@ from nirbridge.simulate.continuous_signals import (
     ones,
 )
 
+FIRING = ("IF", "LIF", "CubaLIF")
+GRADED = ("I", "LI", "CubaLI")
 NOT_EXACT = "NB401"  # no closed form between two events
 MOST_RATES = 32  # a matter of time (its cube, per neuron): rounding stays near 1e-12 beyond
 
@@ -34,29 +36,29 @@ class Population:
     """Parameters per bin and state of one neuron node; all arrays (n,), channels in C order.
 
     With a the membrane's rate, b the synapse's: v' = −a·v + leak + gain·I and
-    I' = −b·I + gain_in·S; without a synapse S stands for I. A spiking membrane is counted from
-    its threshold, so that it fires where v rises through zero.
+    I' = −b·I + gain_in·S; without a synapse S stands for I.
     """
 
     def __init__(self, node: nir.NIRNode, dt: float, reset: str, arriving: Rates):
         values = {k: np.asarray(v, np.float64).ravel() for k, v in parameters(node).items()}
         self.shape: Shape = np.shape(node.r)
-        self.spiking = kind(node) in SPIKING
+        self.spiking = kind(node) in FIRING
         r = values["r"]
         zero = np.zeros_like(r)
         self.threshold = values["v_threshold"] if self.spiking else zero
-        v_reset = values.get("v_reset", zero) if reset == "value" else zero
-        self.v_reset = v_reset - self.threshold
+        self.v_reset = values.get("v_reset", zero) if reset == "value" else zero
         tau = values.get("tau_mem", values.get("tau"))
         a = zero if tau is None else dt / tau
         self.gain = r * dt if tau is None else a * r
-        self.leak = zero if tau is None else a * (values["v_leak"] - self.threshold)
+        self.leak = zero if tau is None else a * values["v_leak"]
         self.has_synapse = "tau_syn" in values
         self.b = dt / values["tau_syn"] if self.has_synapse else zero
         self.gain_in = self.b * values["w_in"] if self.has_synapse else zero + 1
         own = [a, self.b] if self.has_synapse else [a]
         self.modes = Modes(np.stack([*own, *(np.full_like(r, rate) for rate in arriving)]))
         self.one = ones(arriving)[:, None]
+        one_here = np.concatenate([np.ones_like(r)[None], self.modes.rates[:-1]]).cumprod(axis=0)
+        self._threshold_rows = self.threshold * one_here
         self.sends = CONSTANT
         if not self.spiking:
             columns = [tuple(map(float, column)) for column in self.modes.rates.T]
@@ -66,7 +68,7 @@ class Population:
 
     def start(self) -> None:
         """Return to the state before the first bin."""
-        self.v = -self.threshold
+        self.v = np.zeros_like(self.threshold)
         self.i = np.zeros_like(self.v)
         self.active = np.zeros_like(self.v)  # pulses that last
         self._signal: Signal | None = None
@@ -90,9 +92,10 @@ class Population:
     def first_rises(self, h: float) -> Array:
         """Time at which each membrane reaches its threshold within ``h`` bins, inf if not, (n,)."""
         times = np.full(len(self.v), np.inf)
-        near = np.flatnonzero((self.modes.bound(self.rows, h) > 0) | (self.v >= 0))
+        rows = self.rows - self._threshold_rows
+        near = np.flatnonzero((self.modes.bound(rows, h) > 0) | (rows[0] >= 0))
         if len(near):
-            times[near] = self.modes.take(near).first_rise(self.rows[:, near], h)
+            times[near] = self.modes.take(near).first_rise(rows[:, near], h)
         return times
 
     def currents(self, s: Any) -> Array:
@@ -102,18 +105,18 @@ class Population:
 
     def membranes(self, s: Any) -> Array:
         """Membrane voltages ``s`` bins from now; see :meth:`Modes.value`."""
-        return self.modes.value(self.rows, s) + self.threshold
+        return self.modes.value(self.rows, s)
 
     def advance(self, s: float) -> None:
         """Move the state on by ``s`` bins."""
         if self.has_synapse:
             self.i = self.currents(s)
-        self.v = self.modes.value(self.rows, s)
+        self.v = self.membranes(s)
 
     def sent(self) -> Signal:
         """What the population sends from now on, until the next event."""
         if self.spiking:
-            return constant(self.active.reshape(self.shape))
+            return constant(self.active.copy().reshape(self.shape))
         rows = (self._change * self.rows).sum(axis=1)
         return Signal(self.sends, rows.reshape(-1, *self.shape))
 
@@ -243,7 +246,7 @@ class Network:
     def _populate(self) -> None:
         """Make the populations; those without threshold before those that they feed."""
         for name, node in sorted(self.flat.nodes.items()):
-            if kind(node) in SPIKING:
+            if kind(node) in FIRING:
                 self._add_population(name, self._arriving_rates(name, ()))
             else:
                 self._rates_of(name, ())
@@ -257,16 +260,16 @@ class Network:
     def _rates_of(self, name: str, path: tuple[str, ...]) -> Rates:
         """Rates of what a node sends; ``path``: the nodes without threshold that asked for it."""
         node = self.flat.nodes[name]
-        if kind(node) in (*SPIKING, "Input", "Delay"):
+        if kind(node) in (*FIRING, "Input", "Delay"):
             return CONSTANT
         if name in path:
             loop = ", ".join(path[path.index(name) :])
             raise _no_closed_form(
-                name, "loops pass a neuron with a threshold", f"a loop through {loop} without one"
+                name, f"loops pass a neuron of {', '.join(FIRING)}", f"a loop of {loop}"
             )
         if name not in self._rates:
             rates = self._arriving_rates(name, path)
-            if is_neuron(node):
+            if kind(node) in GRADED:
                 self._add_population(name, rates)
                 rates = self.populations[name].sends
             self._rates[name] = rates
@@ -292,7 +295,7 @@ class Network:
         """Thresholds that a reset by subtraction cannot leave, and delays into the past."""
         problems = []
         for name, node in sorted(self.flat.nodes.items()):
-            if kind(node) in SPIKING and self._dynamics.override(node).reset == "subtract":
+            if kind(node) in FIRING and self._dynamics.override(node).reset == "subtract":
                 lowest = float(np.min(node.v_threshold, initial=np.inf))
                 if lowest <= 0:
                     limit = "v_threshold > 0 where the reset subtracts it"

@@ -19,6 +19,7 @@ import nir
 import numpy as np
 
 from nirbridge.graph.apply import apply
+from nirbridge.graph.nodes import kind
 from nirbridge.graph.shapes import Shape
 from nirbridge.simulate.continuous_modes import Array, Modes
 
@@ -136,4 +137,6 @@ class Stateless:
 
 
 def _exactly(node: nir.NIRNode, rows: Array) -> Array:
+    if kind(node) == "Threshold":  # one while what arrives is above
+        return np.asarray(rows > node.threshold, np.float64)
     return np.asarray(apply(node, rows), np.float64)
