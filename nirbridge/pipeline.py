@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import nir
 import numpy as np
 
 from nirbridge.deployment import Deployment
-from nirbridge.diagnostics import refuse_all
+from nirbridge.diagnostics import Diagnostic, Refused, refuse_all
 from nirbridge.dynamics import Dynamics
 from nirbridge.graph.read import repairs
 from nirbridge.graph.verify import verify
@@ -38,7 +39,7 @@ def convert(
     method: str = "channel",
     calibration: Any = None,
     exact: bool | None = None,
-    balance: bool = True,
+    balance: bool | None = None,
     **words: Any,
 ) -> Deployment:
     """Turn a network into a configuration of a chip.
@@ -61,10 +62,10 @@ def convert(
         chip's states saturate on it.
     exact
         Whether neurons without a synapse (LIF) keep their dynamics exactly, at the price of relay
-        neurons; by default they do if the result fits the chip.
+        neurons. By default they do if the result fits the chip.
     balance
         Whether paths of unequal length are made equal by relay neurons; else the journal only
-        says how far they are apart.
+        says how far they are apart. By default they are if the result fits the chip.
     words
         Single fields of :class:`Dynamics` (``scheme``, ``reset``, ``spikes_per_step``, ...),
         which override those of the graph's record.
@@ -106,19 +107,26 @@ def convert(
 
 
 def _lower_to_fit(
-    graph: nir.NIRGraph, how: Dynamics, chip: ChipSpec, exact: bool | None, balance: bool
+    graph: nir.NIRGraph,
+    how: Dynamics,
+    chip: ChipSpec,
+    exact: bool | None,
+    balance: bool | None,
 ) -> tuple[Lowered, Network]:
-    """Lower and place; without a word on ``exact``, exactly if that fits, and else nearly."""
-    lowered = lower(graph, how, passes(exact is not False, balance))
-    network = place(lowered, chip)
-    problems = fits(network, chip)
-    if problems and exact is None:
-        cheaper = lower(graph, how, passes(False, balance))
-        smaller = place(cheaper, chip)
-        if not fits(smaller, chip):
-            return cheaper, smaller
-    refuse_all(problems)
-    return lowered, network
+    """Lower and place; what the caller leaves open is done the best way that fits the chip."""
+    choices = product(
+        (True, False) if exact is None else (exact,),
+        (True, False) if balance is None else (balance,),
+    )
+    problems: list[Diagnostic] = []
+    for chosen in sorted(choices, key=lambda c: (c.count(False), c)):
+        lowered = lower(graph, how, passes(*chosen))
+        network = place(lowered, chip)
+        found = fits(network, chip)
+        if not found:
+            return lowered, network
+        problems = found  # of the cheapest way, which comes last
+    raise Refused(problems)
 
 
 def channels(graph: nir.NIRGraph) -> int:

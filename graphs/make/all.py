@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import conv
 import cuba
 import lif
 import recurrent
@@ -11,7 +12,7 @@ import recurrent
 
 def main() -> None:
     """Run the scripts one after the other; each sets its own seed, so the order is free."""
-    for script in (cuba, recurrent, lif):
+    for script in (cuba, recurrent, lif, conv):
         start = time.perf_counter()
         script.main()
         print(f"  {time.perf_counter() - start:.0f} s in all", flush=True)

@@ -36,8 +36,8 @@ def shrink(net: nn.Sequential, gain: float) -> None:
                 parameter.mul_(gain)
 
 
-def export(net: nn.Sequential, inputs: int) -> nir.NIRGraph:
+def export(net: nn.Sequential, *shape: int) -> nir.NIRGraph:
     """The network as snnTorch writes it; the sample's first axis is a batch, not a shape."""
     for layer in spiking_layers(net):
         layer.reset_mem()
-    return export_to_nir(net, torch.zeros(1, inputs), ignore_dims=[0])
+    return export_to_nir(net, torch.zeros(1, *shape), ignore_dims=[0])

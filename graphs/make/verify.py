@@ -11,6 +11,7 @@ import digits
 import nir
 import numpy as np
 import numpy.typing as npt
+import torch
 
 Floats = npt.NDArray[np.float32]
 Counts = npt.NDArray[np.int64]
@@ -47,6 +48,14 @@ def fire(node: nir.NIRNode, state: dict[str, Floats], drive: Floats, how: dict[s
     return fired
 
 
+def convolve(node: nir.Conv2d, x: Floats) -> Floats:
+    """Convolve as PyTorch does; nirbridge has its own way."""
+    weight, bias = torch.from_numpy(node.weight), torch.from_numpy(node.bias)
+    stride, padding = (tuple(int(i) for i in v) for v in (node.stride, node.padding))
+    y = torch.nn.functional.conv2d(torch.from_numpy(x), weight, bias, stride, padding)
+    return np.asarray(y.numpy(), np.float32)
+
+
 def simulate(graph: nir.NIRGraph, x: digits.Raster, how: dict[str, Any]) -> Counts:
     """Output spike counts (N, 8) for a raster (N, T, 16); a loop delays spikes by one step."""
     values: dict[str, Floats] = {}
@@ -57,8 +66,14 @@ def simulate(graph: nir.NIRGraph, x: digits.Raster, how: dict[str, Any]) -> Coun
             node = graph.nodes[name]
             sources = [values[a] for a, b in graph.edges if b == name and a in values]
             value: Floats = step if isinstance(node, nir.Input) else np.sum(sources, axis=0)
-            if isinstance(node, nir.Linear | nir.Affine):
+            if isinstance(node, nir.Input):
+                value = value.reshape(len(value), *node.input_type["input"])
+            elif isinstance(node, nir.Linear | nir.Affine):
                 value = value @ node.weight.T + getattr(node, "bias", np.float32(0))
+            elif isinstance(node, nir.Conv2d):
+                value = convolve(node, value)
+            elif isinstance(node, nir.Flatten):
+                value = value.reshape(len(value), -1)
             elif isinstance(node, nir.LIF | nir.CubaLIF):
                 value = fire(node, states[name], value, how)
             values[name] = value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -212,4 +213,15 @@ class Topology:
             if node not in seen:
                 seen.add(node)
                 stack += self.targets[node]
+        return seen
+
+    def towards(self, ends: Iterable[str]) -> set[str]:
+        """Nodes on which any of ``ends`` depends, themselves included."""
+        seen: set[str] = set()
+        stack = list(ends)
+        while stack:
+            node = stack.pop()
+            if node not in seen:
+                seen.add(node)
+                stack += self.sources[node]
         return seen

@@ -320,7 +320,9 @@ def _placement(graph: nir.NIRGraph, topology: Topology) -> Placement:
             first += len(node.r)
         return tuple(found)
 
-    hidden = [n for n in topology.neurons if n not in ends and n not in dendrites]
+    # the order of the layers, which on the chip all step at once
+    order = Topology(graph).neurons
+    hidden = [n for n in order if n not in ends and n not in dendrites]
     return Placement(populations(hidden), populations(list(ends)))
 
 

@@ -28,14 +28,7 @@ class Prune:
 
     def run(self, graph: nir.NIRGraph, dynamics: Dynamics) -> Rewritten:  # noqa: ARG002
         """Walk back from the Outputs and keep what is met."""
-        sources = Topology(graph).sources
-        kept: set[str] = set()
-        stack = [n for n, x in graph.nodes.items() if kind(x) == "Output"]
-        while stack:
-            name = stack.pop()
-            if name not in kept:
-                kept.add(name)
-                stack += sources[name]
+        kept = Topology(graph).towards(n for n, x in graph.nodes.items() if kind(x) == "Output")
         kept |= {n for n, x in graph.nodes.items() if kind(x) == "Input"}
         notes = [
             Note(self.name, name, f"{kind(node)} removed: no Output depends on it")

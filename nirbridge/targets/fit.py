@@ -9,7 +9,7 @@ import numpy as np
 
 from nirbridge.diagnostics import Diagnostic, diagnose
 from nirbridge.graph.inline import inline
-from nirbridge.graph.nodes import is_neuron, kind, shape_of
+from nirbridge.graph.nodes import SPIKING, is_neuron, kind, shape_of
 from nirbridge.graph.topology import Topology
 from nirbridge.targets.spec import ChipSpec, named_sum
 
@@ -36,16 +36,23 @@ class Demand:
 
 
 def demand(graph: nir.NIRGraph) -> Demand:
-    """Count the channels and neurons of a graph; populations that feed an Output are outputs."""
+    """Count the channels and neurons of a graph, as few as it can be brought down to.
+
+    Populations that feed an Output are outputs. Those that do not spike are the synapses of what
+    they feed, and a population that no Output depends on will be dropped.
+    """
     flat = inline(graph)
     topology = Topology(flat)
     ends = {n for n, x in flat.nodes.items() if kind(x) == "Output"}
+    needed = topology.towards(ends)
     found = Demand({}, {}, {})
     for name, node in flat.nodes.items():
         if kind(node) == "Input":
             found.inputs[name] = int(np.prod(node.input_type["input"]))
-        elif is_neuron(node):
-            part = found.hidden if ends.isdisjoint(topology.targets[name]) else found.outputs
-            part[name] = int(np.prod(shape_of(node)))
+        elif is_neuron(node) and name in needed:
+            if not ends.isdisjoint(topology.targets[name]):
+                found.outputs[name] = int(np.prod(shape_of(node)))
+            elif kind(node) in SPIKING:
+                found.hidden[name] = int(np.prod(shape_of(node)))
     return found
 
