@@ -143,6 +143,13 @@ def _spiking(counts: Any, source: Any) -> Any:
     return found
 
 
+@_inlined
+def _store(values: Any, into: Any, b: Any, t: Any) -> None:
+    """Record one step without the padding; a slice assignment would cost three times as much."""
+    for j in range(np.uint64(into.shape[2])):
+        into[b, t, j] = values[j]
+
+
 @_compiled
 def run(
     raster: Any,
@@ -164,7 +171,7 @@ def run(
     dash_mem, dash_syn, dash_syn_2, threshold, bias, aliases, limit = hidden
     dash_mem_out, dash_syn_out, threshold_out, bias_out, limit_out = outputs
     spikes_rec, i1_rec, i2_rec, v_rec, io_rec, vo_rec = record
-    n_in, n_hidden, n_out = np.uint64(raster.shape[2]), np.uint64(aliases.shape[0]), output.shape[2]
+    n_in, n_hidden = np.uint64(raster.shape[2]), np.uint64(aliases.shape[0])
     onto_second = n_in + n_hidden  # where the rows onto the second synapse begin
     onto_outputs = onto_second + onto_second
     padded, padded_out = np.uint64(threshold.shape[0]), np.uint64(threshold_out.shape[0])
@@ -203,13 +210,11 @@ def run(
                 lanes.decay(io, dash_syn_out, j)
                 lanes.integrate(vo, dash_mem_out, io, none, bias_out, j)
                 lanes.fire(vo, threshold_out, count_out, limit_out, j)
-            for j in range(n_out):
-                output[b, t, j] = count_out[j]
+            _store(count_out, output, b, t)
             if recording:
-                for j in range(n_hidden):
-                    spikes_rec[b, t, j] = count[j]
-                i1_rec[b, t] = i1[:n_hidden]
-                i2_rec[b, t] = i2[:n_hidden]
-                v_rec[b, t] = v[:n_hidden]
-                io_rec[b, t] = io[:n_out]
-                vo_rec[b, t] = vo[:n_out]
+                _store(count, spikes_rec, b, t)
+                _store(i1, i1_rec, b, t)
+                _store(i2, i2_rec, b, t)
+                _store(v, v_rec, b, t)
+                _store(io, io_rec, b, t)
+                _store(vo, vo_rec, b, t)
