@@ -91,7 +91,7 @@ def table(title: str, rows: list[dict[str, Any]]) -> Table:
     """Rows as a table; shares in per cent where they are accuracies."""
     shown = Table(*rows[0], title=title)
     for row in rows:
-        shown.add_row(*(f"{v:.4f}" if isinstance(v, float) else str(v) for v in row.values()))
+        shown.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row.values()))
     return shown
 
 
@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("--json", help="also write the figures, with the machine, to this file")
     options = parser.parse_args()
     found = {"examples": examples()}
-    console = Console()
+    console = Console(width=120)
     console.print(table("Example networks on Xylo Audio 2", found["examples"]))
     if BRAILLE.is_dir():
         found["braille"] = braille()

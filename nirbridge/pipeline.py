@@ -120,7 +120,7 @@ def _lower_to_fit(
     )
     problems: list[Diagnostic] = []
     for chosen in sorted(choices, key=lambda c: (c.count(False), c)):
-        lowered = lower(graph, how, passes(*chosen))
+        lowered = lower(graph, how, passes(*chosen, chip.fan_out.value))
         network = place(lowered, chip)
         found = fits(network, chip)
         if not found:

@@ -209,3 +209,90 @@ def test_braille_equals_the_recorded_activity(reference: Any) -> None:
         rate = activity.mean(axis=0)
         cosine = rate @ rates[0] / np.linalg.norm(rate) / np.linalg.norm(rates[0])
         assert cosine > 0.99, name
+
+
+def exponential_cuba(tau_syn: float, tau_mem: float, threshold: float) -> nir.CubaLIF:
+    """i = α·(i + x); v = β·v + i, with α = e^(−dt/τ_syn), β = e^(−dt/τ_mem), at 1 ms."""
+    one, dt = np.ones(SIZE), 1e-3
+    a, b = np.exp(-dt / tau_syn), np.exp(-dt / tau_mem)
+    return nir.CubaLIF(
+        tau_syn * one, tau_mem * one, one / (1 - b), 0 * one, threshold * one, 0 * one,
+        one * a / (1 - a),
+    )
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_equals_rockpool(raster: Any, recurrent: bool) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    modules = pytest.importorskip("rockpool.nn.modules", reason="rockpool is not installed")
+    w, v = weights(0), weights(1, SIZE, SIZE) * np.float32(0.1)
+    cell = modules.LIFTorch(
+        (SIZE, SIZE), tau_mem=0.02, tau_syn=0.01, threshold=1.0, bias=0.0, dt=1e-3,
+        has_rec=recurrent, w_rec=torch.from_numpy(v.T.copy()) if recurrent else None,
+    )
+    with torch.no_grad():
+        expected = cell(torch.from_numpy(raster).float()[None] @ torch.from_numpy(w).T)[0][0]
+    how = Dynamics(
+        1e-3, scheme="exponential", reset="subtract", spikes_per_step=None, comparison=">="
+    )
+    graph = layer(exponential_cuba(0.01, 0.02, 1.0), w, v if recurrent else None)
+    found = simulate_stepped(graph, raster, how, dtype=np.float32)
+    assert expected.sum() > 50
+    # float32 rounds factors that are no binary fractions: a spike may move over the threshold
+    assert np.mean(found.output != expected.numpy()) < (0.02 if recurrent else 1e-3)
+
+
+def test_equals_spikingjelly(raster: Any) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    neuron = pytest.importorskip(
+        "spikingjelly.activation_based.neuron", reason="spikingjelly is not installed"
+    )
+    w = weights(0)
+    cell = neuron.LIFNode(tau=8.0, v_threshold=0.25, v_reset=0.0, decay_input=True)
+    with torch.no_grad():
+        expected = [
+            cell((row @ torch.from_numpy(w).T)[None])[0].numpy()
+            for row in torch.from_numpy(raster).float()
+        ]
+    one = np.ones(SIZE)
+    node = nir.LIF(8e-3 * one, one, 0 * one, 0.25 * one, 0 * one)
+    how = Dynamics(1e-3, comparison=">=")
+    found = simulate_stepped(layer(node, w), raster, how, dtype=np.float32)
+    assert np.sum(expected) > 50
+    np.testing.assert_array_equal(found.output, expected)
+
+
+def test_equals_spyx_but_for_its_lag(raster: Any) -> None:
+    """Spyx spikes on the membrane of the step before: the same train, one step later."""
+    pytest.importorskip("jax", reason="jax is not installed")
+    spyx = pytest.importorskip("spyx.nn", reason="spyx is not installed")
+    import jax.numpy as jnp
+    from flax import nnx
+
+    w = weights(0)
+    cell = spyx.LIF((SIZE,), beta=0.875, threshold=1.0, rngs=nnx.Rngs(0))
+    state, expected = jnp.zeros((1, SIZE)), []
+    for row in raster.astype(np.float32) @ w.T:
+        spikes, state = cell(jnp.asarray(row)[None], state)
+        expected.append(np.asarray(spikes)[0])
+    how = Dynamics(1e-3, reset="subtract", reset_delay=1)
+    found = simulate_stepped(layer(lif(0.875), w), raster, how, dtype=np.float32)
+    assert np.sum(expected) > 50
+    np.testing.assert_array_equal(found.output[:-1], expected[1:])
+
+
+def test_equals_sinabs(raster: Any) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    layers = pytest.importorskip("sinabs.layers", reason="sinabs is not installed")
+    w = weights(0)
+    cell = layers.LIF(tau_mem=8.0, spike_threshold=0.25, norm_input=True)
+    with torch.no_grad():
+        expected = cell((torch.from_numpy(raster).float() @ torch.from_numpy(w).T)[None])[0].numpy()
+    one = np.ones(SIZE)
+    node = nir.LIF(8e-3 * one, one, 0 * one, 0.25 * one, 0 * one)
+    how = Dynamics(
+        1e-3, scheme="exponential", reset="subtract", spikes_per_step=None, comparison=">="
+    )
+    found = simulate_stepped(layer(node, w), raster, how, dtype=np.float32)
+    assert expected.sum() > 50
+    np.testing.assert_array_equal(found.output, expected)

@@ -26,11 +26,12 @@ from nirbridge.passes.threshold import ThresholdNeurons
 from nirbridge.passes.unroll import Unroll
 
 
-def passes(exact: bool = True, balance: bool = True) -> tuple[Pass, ...]:
+def passes(exact: bool = True, balance: bool = True, fan_out: int = 2**31) -> tuple[Pass, ...]:
     """The whole list.
 
     ``exact``: neurons without a synapse get one that relays cancel, else the shortest one.
     ``balance``: paths of unequal length are made equal by relays, else only reported.
+    ``fan_out``: most hidden neurons that a relay may feed.
     """
     return (
         Inline(),
@@ -46,7 +47,7 @@ def passes(exact: bool = True, balance: bool = True) -> tuple[Pass, ...]:
         RemoveDead(),
         GiveSynapse(exact),
         SplitOutputs(),
-        Schedule(balance),
+        Schedule(balance, fan_out),
     )
 
 

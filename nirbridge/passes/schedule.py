@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import nir
 import numpy as np
+from numpy.typing import NDArray
 
 from nirbridge.dynamics import Dynamics
 from nirbridge.graph.nodes import LINEAR, is_neuron, kind
@@ -19,6 +20,8 @@ from nirbridge.passes.outputs import SplitOutputs
 from nirbridge.passes.relay import relay_neurons
 
 LATENCY_KEY = "nirbridge_latency"
+
+RESERVE = 4  # of a relay's fan-out: itself, the next relay and copies of that
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,14 @@ class Schedule:
     On the chip a spike takes one step from neuron to neuron and none from an input channel to a
     hidden neuron. L is the fewest steps by which each population can lag. A link that would come
     too early, because another path is longer or because it has a Delay, goes through relay
-    neurons, one per neuron and step; with ``balance=False`` only Delays do. A loop that is
+    neurons, one per neuron and step; with ``balance=False`` only Delays do. A relay that would
+    feed more than ``fan_out`` neurons is doubled. A loop that is
     shorter in the source than on the chip cannot be kept: its spikes come late, and the note
     says by how much.
     """
 
     balance: bool = True
+    fan_out: int = 2**31
 
     name: ClassVar[str] = "schedule"
     preserves: ClassVar[str] = "bounded"
@@ -65,7 +70,7 @@ class Schedule:
         nodes = {n: x for n, x in graph.nodes.items() if kind(x) != "Delay"}
         edges = [e for e in graph.edges if set(e) <= set(nodes)]
         notes: list[Note] = []
-        relays = _Relays(nodes, edges, dynamics)
+        relays = _Relays(nodes, edges, dynamics, self.fan_out - RESERVE)
         late = _lateness(links, latency)
         for (source, owner), steps in late.items():
             if steps:
@@ -155,53 +160,115 @@ def _latencies(topology: Topology, links: list[_Link]) -> dict[str, int]:
 
 
 class _Relays:
-    """Chains of relay populations, one per source, made as far as they are needed."""
+    """Chains of relay populations, one per source, made as far as they are needed.
+
+    A relay that would feed more neurons than the chip's fan-out allows gets a copy, which feeds
+    the rest.
+    """
 
     def __init__(
-        self, nodes: dict[str, nir.NIRNode], edges: list[tuple[str, str]], dynamics: Dynamics
+        self,
+        nodes: dict[str, nir.NIRNode],
+        edges: list[tuple[str, str]],
+        dynamics: Dynamics,
+        fan_out: int,
     ):
         self.nodes, self.edges, self.dynamics = nodes, edges, dynamics
         self.names = Names(nodes)
         self.chains: dict[str, list[str]] = {}
+        self.fan_out = fan_out
+        self.before: dict[str, str] = {}  # who feeds each relay
+        self.copies: dict[str, list[str]] = {}
+        self.used: dict[str, NDArray[np.int64]] = {}  # targets of each neuron of a copy
 
     def feed(self, name: str, source: str) -> None:
         """Make ``source`` the source of a Linear; two Linears that then run side by side add up."""
         self.edges[:] = [e for e in self.edges if e[1] != name]
         (target,) = (b for a, b in self.edges if a == name)
-        beside = {a for a, b in self.edges if b == target} - {name}
-        same = [a for a in beside if (source, a) in self.edges]
-        if not same:
-            self.edges.append((source, name))
-            return
-        node = self.nodes[same[0]]
-        total = np.asarray(node.weight) + np.asarray(self.nodes.pop(name).weight)
-        self.nodes[same[0]] = nir.Linear(total, metadata=dict(node.metadata))
-        self.edges.remove((name, target))
+        weight = np.asarray(self.nodes[name].weight)
+        for copy, rows in self._share_out(source, weight):
+            part = np.where(rows[:, None], weight, 0.0)
+            same = [a for a, b in self.edges if b == target and (copy, a) in self.edges]
+            if same:
+                total = np.asarray(self.nodes[same[0]].weight) + part
+                self.nodes[same[0]] = nir.Linear(total)
+                continue
+            if name in self.nodes and not any(b == name for _, b in self.edges):
+                wanted = name
+            else:
+                wanted = self.names.new(name)
+                self.edges.append((wanted, target))
+            self.nodes[wanted] = nir.Linear(part)
+            self.edges.append((copy, wanted))
+        if not any(b == name for _, b in self.edges):
+            del self.nodes[name]
+            self.edges.remove((name, target))
+
+    def _share_out(
+        self, source: str, weight: NDArray[np.float64]
+    ) -> list[tuple[str, NDArray[np.bool_]]]:
+        """Copies of a relay, and which rows of a Linear each of them feeds."""
+        rest = np.ones(len(weight), bool)
+        if source not in self.before:
+            return [(source, rest)]
+        shares = []
+        while rest.any():
+            for copy in self.copies[source]:
+                took = self._take(copy, weight != 0, rest)
+                if took.any():
+                    shares.append((copy, took))
+                    rest = rest & ~took
+            if rest.any():
+                self._copy(source)
+        return shares
+
+    def _take(
+        self, copy: str, nonzero: NDArray[np.bool_], rest: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """As many rows as the copy can still feed; one at least if it feeds nothing yet."""
+        took = np.zeros(len(rest), bool)
+        used = self.used[copy]
+        for row in np.flatnonzero(rest):
+            more = used + nonzero[row]
+            if more.max(initial=0) <= self.fan_out or not used.any():
+                took[row], used = True, more
+        self.used[copy] = used
+        return took
+
+    def _copy(self, source: str) -> None:
+        name = self._relay(self.before[source], f"{source}+")
+        self.copies[source].append(name)
 
     def after(self, source: str, hops: int) -> str:
         """The population that repeats ``source`` after so many relays."""
         chain = self.chains.setdefault(source, [source])
         while len(chain) <= hops:
-            chain.append(self._extend(source, chain[-1], len(chain)))
+            name = self._relay(chain[-1], f"{source}.relay{len(chain)}")
+            self.copies[name] = [name]
+            chain.append(name)
         return chain[hops]
 
-    def _extend(self, source: str, last: str, hop: int) -> str:
-        node = self.nodes[source]
+    def _relay(self, last: str, wanted: str) -> str:
+        """A population that repeats ``last`` one step later."""
+        node = self.nodes[last]
         size = int(np.prod(node.input_type["input"])) if kind(node) == "Input" else len(node.r)
-        name = self.names.new(f"{source}.relay{hop}")
+        name = self.names.new(wanted)
         self.nodes[name], identity = relay_neurons(size, self.dynamics)
         for start, weight in ((last, 2 * identity), (name, -identity)):
             link = self.names.new(f"{start}>{name}")
             self.nodes[link] = nir.Linear(weight)
             self.edges += [(start, link), (link, name)]
+        self.before[name] = last
+        self.used[name] = np.zeros(size, np.int64)
         return name
 
     def notes(self, stage: str) -> list[Note]:
         """The cost, in neurons."""
         found = []
         for source, chain in self.chains.items():
-            if len(chain) > 1:
-                size = len(self.nodes[chain[1]].r)
-                text = f"{len(chain) - 1} relay population(s) of {size}"
-                found.append(Note(stage, source, text, float(size * (len(chain) - 1)), "neurons"))
+            made = [copy for name in chain[1:] for copy in self.copies[name]]
+            if made:
+                size = len(self.nodes[made[0]].r)
+                text = f"{len(made)} relay population(s) of {size}"
+                found.append(Note(stage, source, text, float(size * len(made)), "neurons"))
         return found
