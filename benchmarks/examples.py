@@ -37,8 +37,8 @@ def examples() -> list[dict[str, Any]]:
                 {
                     "graph": path.stem,
                     "method": method,
-                    "float": drift.trained_accuracy,
-                    "chip": drift.accuracy,
+                    "trained": drift.trained_accuracy,
+                    "on chip": drift.accuracy,
                     "agreement": drift.agreement,
                     "spike_ratio": drift.rungs[-1].spikes / drift.rungs[0].spikes,
                     **{rung.model: rung.loss for rung in drift.rungs[1:]},
