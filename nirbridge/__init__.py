@@ -6,7 +6,7 @@ from nirbridge.dynamics import Dynamics
 from nirbridge.graph import read, write
 from nirbridge.mapping import XyloConfig
 from nirbridge.pipeline import convert
-from nirbridge.simulate import Recording, simulate, simulate_stepped
+from nirbridge.simulate import Recording, simulate, simulate_continuous, simulate_stepped
 
 __all__ = [
     "Deployment",
@@ -19,6 +19,7 @@ __all__ = [
     "load",
     "read",
     "simulate",
+    "simulate_continuous",
     "simulate_stepped",
     "write",
 ]

@@ -152,6 +152,9 @@ def check(
             min=0, max=1, help="Share of samples that chip and float network may decide otherwise."
         ),
     ] = 0.1,
+    ideal: Annotated[
+        int, typer.Option(min=0, help="Samples to run in continuous time as well.")
+    ] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Compare the chip with the network as it was trained, on one raster."""
@@ -161,7 +164,7 @@ def check(
 
     deployment = load(directory)
     counts, labels = read_raster(raster, deployment.config.n_in, deployment.config.dt)
-    drift = deployment.check(counts, labels, track=_progress("checking"))
+    drift = deployment.check(counts, labels, ideal, track=_progress("checking"))
     within = 1 - drift.agreement <= tolerance
     if as_json:
         _print_json({**drift.to_dict(), "tolerance": tolerance, "within": within})

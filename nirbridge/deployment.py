@@ -71,9 +71,11 @@ class Deployment:
         """Run the chip on a raster; see :func:`nirbridge.simulate`."""
         return simulate(self.config, raster, record)
 
-    def check(self, raster: Any, labels: Any = None, track: Track | None = None) -> Drift:
-        """Compare the chip with the float network; see :func:`nirbridge.check.check`."""
-        return check(self, raster, labels, track)
+    def check(
+        self, raster: Any, labels: Any = None, ideal: int = 0, track: Track | None = None
+    ) -> Drift:
+        """Compare the chip with the trained network; see :func:`nirbridge.check.check`."""
+        return check(self, raster, labels, ideal, track)
 
     def save(self, directory: str | os.PathLike[str], *, force: bool = False) -> None:
         """Write everything into a new directory, which appears whole or not at all.

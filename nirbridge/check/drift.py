@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from nirbridge.check.findings import Finding, Findings
 from nirbridge.check.metrics import Difference, compare, decisions, output_distance
-from nirbridge.check.models import MODELS, Run, chip_run
+from nirbridge.check.models import MODELS, Run, chip_run, kept
 from nirbridge.diagnostics import refuse
 from nirbridge.intformat import INPUT_SPIKES
 from nirbridge.rasters import check_raster
+from nirbridge.simulate import simulate_continuous
 
 if TYPE_CHECKING:
     from nirbridge.deployment import Deployment
@@ -65,10 +66,24 @@ class Rung:
 
 
 @dataclass(frozen=True)
+class Ideal:
+    """The trained network against the same equations in continuous time.
+
+    ``samples``: how many were compared. ``populations``: spikes of the trained network
+    (``spikes``) and of the ideal (``reference_spikes``). ``agreement``: share of decisions.
+    """
+
+    samples: int
+    populations: tuple[Difference, ...]
+    agreement: float
+
+
+@dataclass(frozen=True)
 class Drift:
     """What the chip does differently, and which change costs how much.
 
-    ``rungs`` lead from the trained network to the chip; their losses add up to
+    ``ideal`` compares the trained network with NIR's continuous time, on the first samples, if
+    that was asked for. ``rungs`` lead from the trained network to the chip; their losses add up to
     ``1 − agreement``. ``findings`` lists neurons that saturate, never fire or fire at their cap,
     and weights that became 0, by the user's own names.
     """
@@ -78,6 +93,7 @@ class Drift:
     rungs: tuple[Rung, ...]
     findings: tuple[Finding, ...]
     clipped_inputs: int
+    ideal: Ideal | None = None
 
     def rung(self, model: str) -> Rung:
         """The rung of that name."""
@@ -114,13 +130,18 @@ class Drift:
             "agreement": self.agreement,
             "largest": None if self.largest is None else self.largest.model,
             "rungs": [rung.to_dict() for rung in self.rungs],
+            "ideal": None if self.ideal is None else asdict(self.ideal),
             "findings": [asdict(f) for f in self.findings],
             "clipped_inputs": self.clipped_inputs,
         }
 
 
 def check(
-    deployment: Deployment, raster: Any, labels: Any = None, track: Track | None = None
+    deployment: Deployment,
+    raster: Any,
+    labels: Any = None,
+    ideal: int = 0,
+    track: Track | None = None,
 ) -> Drift:
     """Run every model between the trained network and the chip on one raster.
 
@@ -135,6 +156,9 @@ def check(
         Integers >= 0, (T, n_in) or (B, T, n_in).
     labels
         Integers (B,), or one integer for a single sample; None for none.
+    ideal
+        How many of the first samples to run in continuous time as well, which takes some tenths
+        of a second each.
     track
         Wraps the list of pieces of work, to show progress.
 
@@ -164,7 +188,24 @@ def check(
         rungs=_rungs(joined, expected),
         findings=found.result(),
         clipped_inputs=int(np.maximum(counts.astype(np.int64) - INPUT_SPIKES, 0).sum()),
+        ideal=_ideal(deployment, counts[:ideal], joined[0]) if ideal else None,
     )
+
+
+def _ideal(deployment: Deployment, counts: NDArray[Any], trained: Run) -> Ideal:
+    """Compare the trained network with the continuous one on a few samples."""
+    how = deployment.dynamics
+    found = simulate_continuous(deployment.source, counts, how.dt, reset=how.reset)
+    binned, n = found.binned(), len(counts)
+    populations = tuple(
+        compare(p.name, kept(binned[p.name], p), trained.spikes[p.name][:n])
+        for p in deployment.placement.hidden
+        if p.name in trained.spikes
+    )
+    ends = sorted(trained.outputs)
+    ideal = np.concatenate([found.outputs[end] for end in ends], axis=2)
+    same = decisions(ideal) == decisions(_outputs(trained)[:n])
+    return Ideal(n, populations, float(np.mean(same)))
 
 
 def _small(run: Run) -> Run:

@@ -10,10 +10,11 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge.dynamics import Dynamics
+from nirbridge.dynamics import Dynamics, annotate
 from nirbridge.intformat import HIDDEN_SPIKES, OUTPUT_SPIKES
 from nirbridge.mapping.lift import chip_dynamics
 from nirbridge.mapping.place import Placement, Population
+from nirbridge.passes.base import rebuilt, with_fields
 from nirbridge.simulate import Recording, simulate, simulate_stepped
 
 if TYPE_CHECKING:
@@ -47,14 +48,15 @@ class Model:
 def _trained(deployment: Deployment, counts: NDArray[Any]) -> Run:
     found = simulate_stepped(deployment.source, counts, deployment.dynamics)
     spikes = {
-        p.name: _kept(found.spikes[p.name], p)
+        p.name: kept(found.spikes[p.name], p)
         for p in deployment.placement.hidden
         if p.name in found.spikes
     }
     return Run(spikes, {p.end: found.outputs[p.end] for p in deployment.placement.outputs})
 
 
-def _kept(values: NDArray[Any], population: Population) -> NDArray[Any]:
+def kept(values: NDArray[Any], population: Population) -> NDArray[Any]:
+    """Columns of the source's population that were not removed as dead."""
     return values if population.kept is None else values[:, :, list(population.kept)]
 
 
@@ -130,9 +132,6 @@ def _resets(deployment: Deployment) -> Dynamics:
 
 def _lowered_with_chip_outputs(deployment: Deployment) -> nir.NIRGraph:
     """The lowered graph whose outputs spike at most once per step."""
-    from nirbridge.dynamics import annotate
-    from nirbridge.passes.base import rebuilt, with_fields
-
     graph = deployment.lowered
     nodes = dict(graph.nodes)
     for p in deployment.placement.outputs:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import nir
+import numpy as np
 
 from nirbridge.dynamics import Dynamics
 from nirbridge.graph.inline import inline
+from nirbridge.graph.nodes import is_neuron, kind, shape_of
 from nirbridge.journal import Note
 from nirbridge.passes.base import Pass
 from nirbridge.passes.bias import FoldBias
@@ -77,12 +80,19 @@ def lower(
     notes: list[Note] = []
     graph = dynamics.attach(graph)
     for each in chosen:
+        before = _summary(graph)
         graph, made = each.run(graph, dynamics)
+        after = _summary(graph)
+        if made or after != before:
+            notes.append(Note(each.name, "", f"{before} -> {after}" if after != before else after))
         notes += made
         dynamics = Dynamics.of(graph) or dynamics
     return Lowered(graph, dynamics, tuple(notes))
 
 
-def source_names(graph: nir.NIRGraph) -> set[str]:
-    """Names that the nodes of a source have once it is flat."""
-    return set(inline(graph).nodes)
+def _summary(graph: nir.NIRGraph) -> str:
+    """A graph in a line: how many nodes of each kind, how many neurons."""
+    flat = inline(graph)
+    kinds = Counter(kind(node) for node in graph.nodes.values())
+    neurons = sum(int(np.prod(shape_of(n))) for n in flat.nodes.values() if is_neuron(n))
+    return ", ".join(f"{n} {name}" for name, n in sorted(kinds.items())) + f" ({neurons} neurons)"

@@ -13,6 +13,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from nirbridge.check import Drift
+from nirbridge.check.drift import Ideal
 from nirbridge.deployment import Deployment
 from nirbridge.graph.nodes import kind, parameters
 from nirbridge.graph.shapes import Shape
@@ -113,13 +114,16 @@ def fit_table(need: Demand, chips: Iterable[ChipSpec]) -> Table:
     return table
 
 
-def journal(notes: Iterable[Note]) -> Table:
-    """The journal, one line per entry."""
-    table = Table("stage", "node", "what", "size", box=None, pad_edge=False)
+def journal(notes: Iterable[Note]) -> RenderableType:
+    """The journal, stage by stage: what the graph was and became, then node by node."""
+    table = Table("node", "what", "size", box=None, pad_edge=False, show_header=False)
+    stage = ""
     for note in notes:
+        if note.stage != stage:
+            stage = note.stage
+            table.add_row(Text(stage, style="bold green"), "", "")
         size = "" if note.size is None else f"{note.size:.3g} {note.unit}".strip()
-        stage, node = Text(note.stage, style="green"), Text(note.node, style="cyan")
-        table.add_row(stage, node, note.what, size)
+        table.add_row(Text(f"  {note.node}", style="cyan"), note.what, size)
     return table
 
 
@@ -168,6 +172,8 @@ def drift(result: Drift) -> RenderableType:
             "never differs" if row.first_step is None else str(row.first_step),
         )
     lines: list[RenderableType] = [top, table]
+    if result.ideal is not None:
+        lines.insert(0, _ideal(result.ideal))
     lines += [Text(str(finding), style="yellow") for finding in result.findings]
     if result.clipped_inputs:
         text = f"{result.clipped_inputs} input spikes above 15 per channel and step were cut"
@@ -175,6 +181,18 @@ def drift(result: Drift) -> RenderableType:
     if largest is not None:
         lines.append(Text(f"largest share: {largest.adds}. To shrink it: {largest.knob}"))
     return Group(*lines)
+
+
+def _ideal(found: Ideal) -> RenderableType:
+    """One line: what stepping itself changes."""
+    rows = "; ".join(
+        f"{d.population} {d.count_ratio:.2f} times the spikes, rate cosine {d.rate_cosine:.3f}"
+        for d in found.populations
+    )
+    return Text(
+        f"Stepping itself, against NIR's continuous time on {found.samples} sample(s): {rows}; "
+        f"{found.agreement:.0%} of the decisions agree"
+    )
 
 
 def _percent(value: float | None) -> str:
