@@ -86,11 +86,22 @@ def any_graph(rng: Rng, options: Options | None = None) -> nir.NIRGraph:
 
 def dynamics(rng: Rng) -> Dynamics:
     """Euler steps (exponential factors are no dyadic numbers) with either reset."""
+    order = "membrane first" if rng.random() < 0.1 else "synapse first"
+    loops = 2 if rng.random() < 0.1 else 1
+    common: dict[str, Any] = {"order": order, "recurrent_delay": loops}
     if rng.random() < 0.5:
-        return Dynamics(DT, reset="value", comparison=str(rng.choice([">", ">="])))
+        return Dynamics(DT, reset="value", comparison=str(rng.choice([">", ">="])), **common)
     spikes = int(rng.choice([1, 3]))
     delay = int(rng.integers(0, 2)) if spikes == 1 else 0
-    return Dynamics(DT, reset="subtract", spikes_per_step=spikes, reset_delay=delay)
+    residual = "blocks" if spikes == 1 and not delay and rng.random() < 0.3 else "fires"
+    return Dynamics(
+        DT,
+        reset="subtract",
+        spikes_per_step=spikes,
+        reset_delay=delay,
+        residual=residual,
+        **common,
+    )
 
 
 def any_raster(rng: Rng, graph: nir.NIRGraph, steps: int = STEPS) -> NDArray[np.int64]:

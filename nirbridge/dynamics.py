@@ -28,6 +28,8 @@ WORDS: dict[str, tuple[object, ...]] = {
     "reset_delay": (0, 1),
     "layer_delay": (0, 1),
     "residual": ("fires", "blocks"),
+    "output_lag": (0, 1),
+    "order": ("synapse first", "membrane first"),
 }
 
 
@@ -57,7 +59,14 @@ class Dynamics:
         back from it before the comparison (snnTorch with ``reset_delay=False``).
     layer_delay
         Steps that a spike takes from one neuron population to the next: 0 in the frameworks,
-        1 on the chip. Spikes that close a loop always take one step.
+        1 on the chip.
+    recurrent_delay
+        Steps that a spike takes which closes a loop, >= 1 (1 in all frameworks and on the chip).
+    output_lag
+        Steps by which an Output shows the spikes of its population late (1 in Spyx).
+    order
+        ``synapse first``: the membrane integrates the current that this step's input has changed.
+        ``membrane first``: the current of the step before.
 
     Raises
     ------
@@ -75,6 +84,9 @@ class Dynamics:
     reset_delay: int = 0
     layer_delay: int = 0
     residual: str = "fires"
+    recurrent_delay: int = 1
+    output_lag: int = 0
+    order: str = "synapse first"
 
     def __post_init__(self) -> None:
         problems: list[tuple[str, str, object]] = []
@@ -93,6 +105,11 @@ class Dynamics:
             problems.append(
                 ("reset_delay", "0, unless reset='subtract' and spikes_per_step=1", 1)
             )
+        k = self.recurrent_delay
+        if not isinstance(k, int) or isinstance(k, bool) or k < 1:
+            problems.append(("recurrent_delay", "an integer >= 1", k))
+        elif k > 1 and self.layer_delay == 1:
+            problems.append(("recurrent_delay", "1 with layer_delay=1", k))
         if self.residual == "blocks" and (self.reset == "value" or n != 1 or self.reset_delay):
             limit = "'fires', unless reset='subtract', spikes_per_step=1 and reset_delay=0"
             problems.append(("residual", limit, self.residual))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -82,6 +83,8 @@ def convert(
     refuse_all(verify(graph))
     refuse_all(demand(graph).over(chip))
     how = resolve(graph, dt, dynamics, **words)
+    if how.output_lag:  # of the source's log, not of its dynamics
+        how = replace(how, output_lag=0)
     check_taus(graph, how)
     notes = [Note("read", "", sentence) for sentence in repairs(graph)]
     notes.append(Note("time", "", f"dt = {how.dt:g} s, {source_of_dt(graph, dt, dynamics)}"))

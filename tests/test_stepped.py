@@ -296,3 +296,31 @@ def test_equals_sinabs(raster: Any) -> None:
     found = simulate_stepped(layer(node, w), raster, how, dtype=np.float32)
     assert expected.sum() > 50
     np.testing.assert_array_equal(found.output, expected)
+
+
+def test_output_lag_shifts_the_output_alone(raster: Any) -> None:
+    graph = layer(lif(0.5), weights(0))
+    plain = simulate_stepped(graph, raster, Dynamics(1e-3))
+    late = simulate_stepped(graph, raster, Dynamics(1e-3, output_lag=1))
+    np.testing.assert_array_equal(late.output[1:], plain.output[:-1])
+    assert not late.output[0].any()
+    np.testing.assert_array_equal(late.spikes["n"], plain.spikes["n"])
+
+
+def test_membrane_first_reads_the_current_of_the_step_before(raster: Any) -> None:
+    graph = layer(cuba(0.5, 0.5), weights(0))
+    plain = simulate_stepped(graph, raster, Dynamics(1e-3))
+    late = simulate_stepped(graph, raster, Dynamics(1e-3, order="membrane first"))
+    np.testing.assert_array_equal(late.output[1:], plain.output[:-1])
+
+
+def test_recurrent_delay_of_several_steps(raster: Any) -> None:
+    """A self-connection that takes three steps, against a loop written out."""
+    w, v = weights(0), weights(1, SIZE, SIZE)
+    found = simulate_stepped(layer(lif(0.5), w, v), raster, Dynamics(1e-3, recurrent_delay=3))
+    membrane, spikes = np.zeros(SIZE), [np.zeros(SIZE)] * 3
+    for x, row in zip(raster @ w.T.astype(float), found.output, strict=True):
+        membrane = 0.5 * membrane + x + v.astype(float) @ spikes[-3]
+        spikes.append((membrane > 1).astype(float))
+        membrane = np.where(membrane > 1, 0, membrane)
+        np.testing.assert_array_equal(row, spikes[-1])

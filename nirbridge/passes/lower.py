@@ -20,6 +20,7 @@ from nirbridge.passes.fuse import Fuse
 from nirbridge.passes.inline import Inline
 from nirbridge.passes.leak import GiveLeak
 from nirbridge.passes.normalise import Normalise
+from nirbridge.passes.order import SynapseFirst
 from nirbridge.passes.outputs import SplitOutputs
 from nirbridge.passes.prune import Prune
 from nirbridge.passes.readout import Readout
@@ -39,6 +40,7 @@ def passes(exact: bool = True, balance: bool = True, fan_out: int = 2**31) -> tu
     return (
         Inline(),
         Prune(),
+        SynapseFirst(),
         Unroll(),
         ThresholdNeurons(),
         GiveLeak(),

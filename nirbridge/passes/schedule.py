@@ -87,7 +87,7 @@ class Schedule:
         notes += relays.notes(self.name) + _early_biases(self.name, graph, latency)
         result = rebuilt(graph, nodes, edges)
         result.metadata[LATENCY_KEY] = json.dumps(latency)
-        return replace(dynamics, layer_delay=1).attach(result), notes
+        return replace(dynamics, layer_delay=1, recurrent_delay=1).attach(result), notes
 
 
 def latencies(graph: nir.NIRGraph) -> Mapping[str, int]:
@@ -137,7 +137,8 @@ def _links(graph: nir.NIRGraph, topology: Topology, dynamics: Dynamics) -> list[
         if owner != target and topology.delayed(target, owner):
             closes = True
         least = int(not from_input or owner in outputs)
-        found.append(_Link(name, before, owner, delay + int(closes), delay, least, from_input))
+        steps = (1 if dynamics.layer_delay else dynamics.recurrent_delay) if closes else 0
+        found.append(_Link(name, before, owner, delay + steps, delay, least, from_input))
     return found
 
 

@@ -116,12 +116,13 @@ class _Population:
         self.i = np.zeros(shape, dtype)
         self.v = np.zeros(shape, dtype)
         self.value = np.zeros(shape, dtype)  # what the node sends: spikes, or the membrane
-        self.previous = self.value
+        self.past = [self.value] * own.recurrent_delay  # of the last steps, the newest first
 
     def advance(self, x: Signal) -> None:
         if self.has_synapse:
+            before = self.i
             self.i = self.A * self.i + self.gs * x
-            x = self.i
+            x = self.i if self.how.order == "synapse first" else before
         held = self._held()
         self.v = self.B * self.v + self.gm * x + self.c
         self.value = self._fire(held) if self.spiking else self.v
@@ -129,7 +130,7 @@ class _Population:
     def _held(self) -> Signal | None:
         """Resets that act before the comparison: late ones, and those that a residual holds."""
         if self.spiking and self.how.reset_delay:
-            return self.previous
+            return self.past[0]
         if self.spiking and self.how.residual == "blocks":
             return (self.v > self.threshold).astype(self.v.dtype)
         return None
@@ -218,13 +219,17 @@ class _Network:
             "v": {n: [] for n in self.populations if record},
         }
         for t in range(steps):
+            if self.dynamics.output_lag:  # what the step before has left
+                for name, row in made["outputs"].items():
+                    row.append(fetch[name]() if t else self._silence(name, batch))
             self._present(counts[:, t])
             for population in self.populations.values():
-                population.previous = population.value
+                population.past = [population.value, *population.past[:-1]]
             for name, population in self.populations.items():
                 population.advance(fetch[name]())
-            for name, row in made["outputs"].items():
-                row.append(fetch[name]())
+            if not self.dynamics.output_lag:
+                for name, row in made["outputs"].items():
+                    row.append(fetch[name]())
             for name, row in made["spikes"].items():
                 row.append(self.populations[name].value)
             for part in ("i", "v"):
@@ -238,6 +243,9 @@ class _Network:
                 for part, content in made.items()
             }
         )
+
+    def _silence(self, name: str, batch: int) -> Signal:
+        return np.zeros((batch, *self.shapes[name][0]), self.dtype)
 
     def _stack(self, rows: list[Signal], name: str, batch: int) -> NDArray[Any]:
         size = int(np.prod(self.shapes[name][1]))
@@ -284,7 +292,7 @@ class _Network:
             return lambda: self.now[name]
         if is_neuron(node):
             population = self.populations[name]
-            return (lambda: population.previous) if name in late else (lambda: population.value)
+            return (lambda: population.past[-1]) if name in late else (lambda: population.value)
         key = (name, late)
         if key not in self._getters:
             inputs = self._sum(
