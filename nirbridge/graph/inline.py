@@ -14,7 +14,8 @@ def inline(graph: nir.NIRGraph) -> nir.NIRGraph:
     """Replace every nested graph by its nodes, named ``outer.inner``.
 
     The inner Input and Output nodes are identities and disappear: an edge into the nested graph
-    becomes edges into whatever its Input feeds, and likewise at its Output. Nodes are shared with
+    becomes edges into whatever its Input feeds, and likewise at its Output. An edge between two
+    graphs of several ports joins them one by one, in the order of their names. Nodes are shared with
     ``graph``, which is not changed. A graph that has no nested graph comes back as a flat copy.
     """
     nodes: dict[str, nir.NIRNode] = {}
@@ -43,22 +44,16 @@ def _collect(
             if path and kind(node) in ("Input", "Output"):
                 identities.append(full)
     for source, target in graph.edges:
-        edges.append(
-            (
-                _port(graph, path, source, "Output"),
-                _port(graph, path, target, "Input"),
-            )
-        )
+        starts = ports(graph.nodes[source], path + source, "Output")
+        ends = ports(graph.nodes[target], path + target, "Input")
+        edges += zip(starts, ends, strict=True)  # verify() has compared their numbers
 
 
-def _port(graph: nir.NIRGraph, path: str, name: str, side: str) -> str:
-    """The flat node that an edge end stands for: a nested graph's Input or Output, or the node."""
-    node = graph.nodes[name]
-    full = path + name
-    while isinstance(node, nir.NIRGraph):
-        inner = next(n for n, x in node.nodes.items() if kind(x) == side)
-        full, node = f"{full}.{inner}", node.nodes[inner]
-    return full
+def ports(node: nir.NIRNode, path: str, side: str) -> list[str]:
+    """The flat nodes that an edge end stands for: a nested graph's Inputs or Outputs, or itself."""
+    if not isinstance(node, nir.NIRGraph):
+        return [path]
+    return [f"{path}.{n}" for n in sorted(node.nodes) if kind(node.nodes[n]) == side]
 
 
 def _splice(name: str, nodes: dict[str, nir.NIRNode], edges: list[Edge]) -> list[Edge]:

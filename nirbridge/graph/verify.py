@@ -9,7 +9,7 @@ import nir
 import numpy as np
 
 from nirbridge.diagnostics import Diagnostic, diagnose
-from nirbridge.graph.inline import inline
+from nirbridge.graph.inline import inline, ports
 from nirbridge.graph.nodes import FIELDS, TIME_CONSTANTS, is_neuron, kind, parameters
 from nirbridge.graph.shapes import infer
 from nirbridge.graph.topology import Topology
@@ -78,6 +78,7 @@ def _check_edges(graph: nir.NIRGraph, path: str) -> list[Diagnostic]:
                         found=f"edge {source} -> {target}, but no node {name!r}",
                     )
                 )
+        problems += _check_ports(graph, path, source, target)
         if count > 1:
             problems.append(
                 diagnose(
@@ -89,6 +90,27 @@ def _check_edges(graph: nir.NIRGraph, path: str) -> list[Diagnostic]:
                 )
             )
     return problems
+
+
+def _check_ports(graph: nir.NIRGraph, path: str, source: str, target: str) -> list[Diagnostic]:
+    """An edge between nested graphs joins as many Outputs as there are Inputs."""
+    if source not in graph.nodes or target not in graph.nodes:
+        return []
+    starts = ports(graph.nodes[source], source, "Output")
+    ends = ports(graph.nodes[target], target, "Input")
+    if len(starts) == len(ends):
+        return []
+    found = f"{len(starts)} ({', '.join(starts)}) into {len(ends)} ({', '.join(ends)})"
+    remedy = "give the nested graph one Input and one Output, or put its nodes into the outer graph"
+    return [
+        diagnose(
+            "NB203",
+            node=path + target,
+            limit="as many ports at one end of an edge as at the other",
+            found=found,
+            remedy=remedy,
+        )
+    ]
 
 
 def _check_parameters(name: str, node: nir.NIRNode) -> list[Diagnostic]:
