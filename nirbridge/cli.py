@@ -127,7 +127,7 @@ def simulate(
     from nirbridge.rasterfiles import read_raster, write_recording
 
     deployment = load(directory)
-    counts, _ = read_raster(raster, deployment.config.n_in, deployment.config.dt)
+    counts, _ = read_raster(raster, deployment.n_in, deployment.config.dt)
     recording = deployment.simulate(counts, record)
     write_recording(recording, output, deployment.config.dt, force)
     facts = {
@@ -163,7 +163,7 @@ def check(
     from nirbridge.report import text
 
     deployment = load(directory)
-    counts, labels = read_raster(raster, deployment.config.n_in, deployment.config.dt)
+    counts, labels = read_raster(raster, deployment.n_in, deployment.config.dt)
     drift = deployment.check(counts, labels, ideal, track=_progress("checking"))
     within = 1 - drift.agreement <= tolerance
     if as_json:

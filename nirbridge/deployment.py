@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import nir
+import numpy as np
+from numpy.typing import NDArray
 
 from nirbridge.check import Drift, check
 from nirbridge.check.drift import Track
@@ -18,7 +20,9 @@ from nirbridge.files import replacing_folder
 from nirbridge.graph import read, write
 from nirbridge.journal import Note
 from nirbridge.mapping.config import XyloConfig
+from nirbridge.mapping.constant import with_constant
 from nirbridge.mapping.place import Placement, Population
+from nirbridge.rasters import check_raster
 from nirbridge.simulate import Recording, simulate
 
 SCHEMA = "nirbridge/deployment"
@@ -53,6 +57,8 @@ class Deployment:
         Integer units per volt of the populations that are read by their membranes.
     method
         How the network was quantised.
+    constant
+        Whether one more input channel than the source has stands for its biases.
 
     """
 
@@ -66,10 +72,49 @@ class Deployment:
     placement: Placement
     units: dict[str, list[int]]
     method: str
+    constant: bool = False
+
+    @property
+    def n_in(self) -> int:
+        """Channels of a raster: those of the configuration, but for one that holds the biases."""
+        return self.config.n_in - int(self.constant)
+
+    def chip_input(self, raster: Any) -> NDArray[Any]:
+        """A raster as the chip gets it, with the constant channel if there is one.
+
+        Raises
+        ------
+        Refused
+            NB801, NB802 for a raster that does not fit.
+
+        """
+        counts = check_raster(raster, self.n_in)
+        return with_constant(counts) if self.constant else counts
+
+    def decode(self, recording: Recording) -> dict[str, NDArray[Any]]:
+        """What each Output says, by its name: spike counts, or the membrane in volts.
+
+        Raises
+        ------
+        ValueError
+            If an Output is read by its membrane and the recording has none
+            (``simulate(raster, record=True)``).
+
+        """
+        found = {}
+        for p in self.placement.outputs:
+            if not p.readout:
+                found[p.end] = recording.output[..., p.ids]
+            elif recording.v_mem_out is None:
+                raise ValueError(f"{p.end} is read by its membrane: simulate with record=True")
+            else:
+                volts = np.array(self.units[p.name], np.float64)
+                found[p.end] = recording.v_mem_out[..., p.ids] / volts
+        return found
 
     def simulate(self, raster: Any, record: bool = False) -> Recording:
         """Run the chip on a raster; see :func:`nirbridge.simulate`."""
-        return simulate(self.config, raster, record)
+        return simulate(self.config, self.chip_input(raster), record)
 
     def check(
         self, raster: Any, labels: Any = None, ideal: int = 0, track: Track | None = None
@@ -109,6 +154,7 @@ class Deployment:
             "dynamics": self.dynamics.to_dict(),
             "placement": asdict(self.placement),
             "units": self.units,
+            "constant": self.constant,
             "journal": [note.to_dict() for note in self.journal],
         }
 
@@ -153,6 +199,7 @@ def load(directory: str | os.PathLike[str]) -> Deployment:
         journal = tuple(Note(**note) for note in record["journal"])
         dynamics = Dynamics(**record["dynamics"])
         method = str(record["method"])
+        constant = bool(record["constant"])
         units = {str(k): [int(u) for u in v] for k, v in record["units"].items()}
         sizes = (placement.n_hidden, placement.n_out)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -167,6 +214,7 @@ def load(directory: str | os.PathLike[str]) -> Deployment:
         dynamics=dynamics,
         placement=placement,
         units=units,
+        constant=constant,
         method=method,
         **graphs,
     )

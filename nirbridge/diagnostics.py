@@ -172,7 +172,11 @@ RULES: dict[str, Rule] = {
         "the recurrent connections fit the chip's memory",
         "prune the recurrent weights, or train with sparse ones",
     ),
-    "NB606": Rule("fit", "biases fit the chip's bias width", "lower the scale of that neuron"),
+    "NB606": Rule(
+        "fit",
+        "biases fit the chip's bias width",
+        "train with smaller biases, or leave an input channel free to carry them",
+    ),
     "NB607": Rule(
         "fit",
         "a synapse that carries weights has a decay shift of at least 1",

@@ -17,13 +17,14 @@ from nirbridge.graph.verify import verify
 from nirbridge.intformat import INT16
 from nirbridge.journal import Note
 from nirbridge.mapping.config import XyloConfig
+from nirbridge.mapping.constant import with_constant, with_constant_channel
 from nirbridge.mapping.fits import fits
 from nirbridge.mapping.lift import lift
 from nirbridge.mapping.limits import violations
 from nirbridge.mapping.place import Network, place
 from nirbridge.passes import Lowered, lower, passes
 from nirbridge.quantize import quantize
-from nirbridge.quantize.methods import check_method
+from nirbridge.quantize.methods import bias_range, check_method
 from nirbridge.rasters import check_raster
 from nirbridge.simulate import simulate
 from nirbridge.targets import ChipSpec
@@ -89,12 +90,14 @@ def convert(
     notes = [Note("read", "", sentence) for sentence in repairs(graph)]
     notes.append(Note("time", "", f"dt = {how.dt:g} s, {source_of_dt(graph, dt, dynamics)}"))
     lowered, network = _lower_to_fit(graph, how, chip, exact, balance)
+    network, moved = _biases(network, chip)
     made = quantize(network, chip, method)
     config = made.config
     refuse_all(violations(config, chip, network.placement.hidden_names()))
-    notes += [*lowered.journal, *made.notes]
+    notes += [*lowered.journal, *moved, *made.notes]
     if calibration is not None:
-        notes += saturation(config, calibration)
+        counts = check_raster(calibration, channels(graph))
+        notes += saturation(config, with_constant(counts) if network.constant else counts)
     return Deployment(
         config=config,
         lowered=lowered.graph,
@@ -105,6 +108,7 @@ def convert(
         dynamics=how,
         placement=network.placement,
         units=made.units,
+        constant=network.constant,
         method=method,
     )
 
@@ -132,6 +136,14 @@ def _lower_to_fit(
     raise Refused(problems)
 
 
+def _biases(network: Network, chip: ChipSpec) -> tuple[Network, list[Note]]:
+    """Leave the biases to the quantiser, unless the chip has none or they are out of its range."""
+    largest = max(np.abs(network.hidden.c).max(initial=0), np.abs(network.outputs.c).max(initial=0))
+    if largest == 0 or (chip.bias_bits.value and largest <= bias_range(chip)[1]):
+        return network, []
+    return with_constant_channel(network, chip)
+
+
 def channels(graph: nir.NIRGraph) -> int:
     """Input channels of a graph, all Inputs together."""
     return sum(demand(graph).inputs.values())
@@ -139,7 +151,7 @@ def channels(graph: nir.NIRGraph) -> int:
 
 def saturation(config: XyloConfig, raster: Any) -> list[Note]:
     """How often the chip's states lie on their 16-bit rails while it runs a raster."""
-    recording = simulate(config, check_raster(raster, config.n_in), record=True)
+    recording = simulate(config, raster, record=True)
     notes = []
     for name in ("i_syn", "i_syn_2", "v_mem", "i_syn_out", "v_mem_out"):
         values = getattr(recording, name)

@@ -116,7 +116,7 @@ def resolve(
     dynamics
         The caller's record; it overrides the graph's.
     words
-        Single fields of the record that the caller gives (None: not given).
+        Single fields of the record that the caller gives.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def resolve(
         for a record that cannot be understood.
 
     """
-    given = {k: v for k, v in words.items() if v is not None}
+    given = dict(words)
     if dt is not None:
         given["dt"] = dt
     known = dynamics or Dynamics.of(graph)

@@ -168,7 +168,7 @@ def check(
         NB801, NB802 for the raster, NB804 for the labels.
 
     """
-    counts = check_raster(raster, deployment.config.n_in)
+    counts = check_raster(raster, deployment.n_in)
     counts = counts if counts.ndim == 3 else counts[None]
     expected = check_labels(labels, len(counts), deployment.config.n_out)
     starts = list(range(0, len(counts), CHUNK)) or [0]

@@ -15,7 +15,7 @@ from nirbridge.intformat import HIDDEN_SPIKES, OUTPUT_SPIKES
 from nirbridge.mapping.lift import chip_dynamics
 from nirbridge.mapping.place import Placement, Population
 from nirbridge.passes.base import rebuilt, with_fields
-from nirbridge.simulate import Recording, simulate, simulate_stepped
+from nirbridge.simulate import Recording, simulate_stepped
 
 if TYPE_CHECKING:
     from nirbridge.deployment import Deployment
@@ -90,20 +90,15 @@ def padded(placement: Placement, counts: NDArray[Any]) -> NDArray[Any]:
 def chip_run(deployment: Deployment, counts: NDArray[Any]) -> tuple[Run, Recording]:
     """The chip itself, and all that it recorded."""
     placement = deployment.placement
-    recording = simulate(deployment.config, padded(placement, counts), record=True)
+    recording = deployment.simulate(padded(placement, counts), record=True)
     assert recording.spikes is not None
-    assert recording.v_mem_out is not None
     own = own_spikes(deployment, recording.spikes)
     steps = counts.shape[1]
     spikes = {p.name: own[:, p.latency : p.latency + steps, p.ids] for p in placement.hidden}
-    outputs = {}
-    for p in placement.outputs:
-        late = slice(p.latency, p.latency + steps)
-        if p.readout:
-            volts = recording.v_mem_out[:, late, p.ids] / np.array(deployment.units[p.name], float)
-            outputs[p.end] = volts
-        else:
-            outputs[p.end] = recording.output[:, late, p.ids]
+    decoded = deployment.decode(recording)
+    outputs = {
+        p.end: decoded[p.end][:, p.latency : p.latency + steps] for p in placement.outputs
+    }
     return Run(spikes, outputs), recording
 
 

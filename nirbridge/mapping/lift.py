@@ -8,7 +8,7 @@ volt. What no NIR graph holds is left out: the linear floor of the decays and 16
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import nir
@@ -86,6 +86,13 @@ class Applied:
             config.dash_mem_out,
             grid,
         )
+
+
+    def constant_as_bias(self) -> Applied:
+        """The same with the last input channel, which spikes in every step, as biases."""
+        keep = chip_factor(self.dash_syn)
+        steady = (self.weights_in[-1] * keep / (1 - keep)).sum(axis=1)
+        return replace(self, weights_in=self.weights_in[:-1], bias=self.bias + steady)
 
 
 def lift(

@@ -154,7 +154,8 @@ class Network:
 
     ``weights_in`` (n_in, n_hidden, 2), ``weights_rec`` (n_hidden, n_hidden, 2), ``weights_out``
     (n_hidden, n_out): the jump of a current per spike, in thresholds (in volts for readouts).
-    ``aliases`` (n_hidden,): whom each neuron's spikes are added to, or −1.
+    ``aliases`` (n_hidden,): whom each neuron's spikes are added to, or −1. ``constant``: whether
+    the last input channel stands for the biases.
     """
 
     placement: Placement
@@ -166,6 +167,7 @@ class Network:
     outputs: Layer
     aliases: NDArray[np.int32]
     grid: Grid | None = None
+    constant: bool = False
 
     @property
     def n_in(self) -> int:

@@ -103,10 +103,14 @@ def quantize(network: Network, chip: ChipSpec, method: str) -> Quantized:
         outputs.units,
         (config.weight_shift_in, config.weight_shift_rec, config.weight_shift_out),
     )
+    shifted = _applied(plans, [p.groups for p in plans.values()], [p.c for p in plans.values()])
+    rounded = Applied.of(config, grid)
+    if network.constant:
+        shifted, rounded = shifted.constant_as_bias(), rounded.constant_as_bias()
     return Quantized(
         config,
-        _applied(plans, [p.groups for p in plans.values()], [p.c for p in plans.values()]),
-        Applied.of(config, grid),
+        shifted,
+        rounded,
         units,
         notes,
     )
