@@ -35,7 +35,9 @@ class _Graph:
         weight = self.rng.normal(0.3, 1.0, shape) / np.sqrt(shape[1])
         return self.add(name, nir.Linear(weight), *sources)
 
-    def cuba(self, name: str, size: int, tau_syn: NDArray[np.float64] | float, *sources: str) -> str:
+    def cuba(
+        self, name: str, size: int, tau_syn: NDArray[np.float64] | float, *sources: str
+    ) -> str:
         """Neurons with a synapse of unit jump, τ_mem the base."""
         one = np.ones(size)
         tau = np.broadcast_to(np.asarray(tau_syn, float), size).copy()
@@ -67,7 +69,10 @@ class _Graph:
 
 
 def synnet(
-    sizes: tuple[int, ...] = (60, 60), taus: tuple[int, ...] = (4, 6), outputs: int = 1, seed: int = 0
+    sizes: tuple[int, ...] = (60, 60),
+    taus: tuple[int, ...] = (4, 6),
+    outputs: int = 1,
+    seed: int = 0,
 ) -> nir.NIRGraph:
     """[Linear, CubaLIF] × L + Linear + CubaLIF; layer l has τ_j = 2^j·dt, j = 1..n_l, tiled."""
     graph = _Graph(seed, 16)
@@ -81,7 +86,12 @@ def synnet(
 
 
 def wavesense(
-    blocks: int, channels: int = 16, skip: int = 32, hidden: int = 32, outputs: int = 2, seed: int = 0
+    blocks: int,
+    channels: int = 16,
+    skip: int = 32,
+    hidden: int = 32,
+    outputs: int = 2,
+    seed: int = 0,
 ) -> nir.NIRGraph:
     """Dilated blocks with two synaptic time constants per neuron, residuals and summed skips."""
     graph = _Graph(seed, 16)

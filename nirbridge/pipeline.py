@@ -128,10 +128,14 @@ def _lower_to_fit(
     problems: list[Diagnostic] = []
     for chosen in sorted(choices, key=lambda c: (c.count(False), c)):
         lowered = lower(graph, how, passes(*chosen, chip.fan_out.value))
-        network = place(lowered, chip)
-        found = fits(network, chip)
-        if not found:
-            return lowered, network
+        try:
+            network = place(lowered, chip)
+        except Refused as refusal:
+            found = list(refusal.diagnostics)
+        else:
+            found = fits(network, chip)
+            if not found:
+                return lowered, network
         problems = found  # of the cheapest way, which comes last
     raise Refused(problems)
 

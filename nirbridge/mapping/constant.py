@@ -14,7 +14,7 @@ from nirbridge.targets import ChipSpec
 
 
 def with_constant_channel(network: Network, chip: ChipSpec) -> tuple[Network, list[Note]]:
-    """v = B·v + ΣI + c → v = B·v + ΣI, with a channel of weight (1 − A)·c onto the first synapse.
+    """V = B·v + ΣI + c → v = B·v + ΣI, with a channel of weight (1 − A)·c onto the first synapse.
 
     One spike per step brings the current of that synapse to c, with its time constant: the note
     gives the charge that is missing at the start. A synapse that is not used yet gets the

@@ -11,20 +11,8 @@ from nirbridge.targets.spec import named_sum
 
 
 def fits(network: Network, chip: ChipSpec) -> list[Diagnostic]:
-    """NB601 to NB605 and NB608: every resource of the chip that the network exceeds."""
-    placement = network.placement
-    hidden = {p.name: p.size for p in placement.hidden}
-    outputs = {p.name: p.size for p in placement.outputs}
-    problems = [
-        diagnose(code, node=next(iter(parts)), limit=chip.cite(limit), found=named_sum(parts))
-        for code, limit, parts in (
-            ("NB601", "inputs", {"input": network.n_in}),
-            ("NB602", "hidden", hidden),
-            ("NB603", "outputs", outputs),
-        )
-        if sum(parts.values()) > chip.limits()[limit].value
-    ]
-    return problems + _connections(network, chip) + _second_synapses(network, chip)
+    """NB604, NB605 and NB608: every connection that the chip has no room for."""
+    return _connections(network, chip) + _second_synapses(network, chip)
 
 
 def _connections(network: Network, chip: ChipSpec) -> list[Diagnostic]:

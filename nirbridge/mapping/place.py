@@ -20,6 +20,7 @@ from nirbridge.passes.dead import kept_neurons
 from nirbridge.passes.relay import is_relay
 from nirbridge.passes.schedule import latencies
 from nirbridge.targets import ChipSpec
+from nirbridge.targets.fit import Demand
 
 Array = NDArray[np.float64]
 
@@ -191,7 +192,8 @@ def place(lowered: Lowered, chip: ChipSpec) -> Network:
     Raises
     ------
     Refused
-        NB401, NB402 or NB608, for what is left in the graph that has no place.
+        NB402 or NB608, for what is left in the graph that has no place, and NB601 to NB603 where
+        there are too many channels or neurons.
 
     """
     graph, dynamics = lowered.graph, lowered.dynamics
@@ -200,6 +202,7 @@ def place(lowered: Lowered, chip: ChipSpec) -> Network:
     placement = _placement(graph, topology)
     spans = {p.name: p for p in placement.populations}
     inputs = channels(graph)
+    refuse_all(_over(placement, inputs, chip))
     h, o = placement.n_hidden, placement.n_out
     weights_in = np.zeros((sum(s.stop - s.start for s in inputs.values()), h, 2))
     weights_rec, weights_out = np.zeros((h, h, 2)), np.zeros((h, o))
@@ -326,6 +329,18 @@ def _placement(graph: nir.NIRGraph, topology: Topology) -> Placement:
     order = Topology(graph).neurons
     hidden = [n for n in order if n not in ends and n not in dendrites]
     return Placement(populations(hidden), populations(list(ends)))
+
+
+def _over(
+    placement: Placement, inputs: dict[str, slice], chip: ChipSpec
+) -> list[Diagnostic]:
+    """Counts that the chip cannot hold, before any matrix is made of them."""
+    parts = (
+        {name: s.stop - s.start for name, s in inputs.items()},
+        {p.name: p.size for p in placement.hidden},
+        {p.name: p.size for p in placement.outputs},
+    )
+    return Demand(*parts).over(chip)
 
 
 def _misfits(graph: nir.NIRGraph, topology: Topology) -> list[Diagnostic]:
