@@ -59,6 +59,8 @@ def judge(seed: int, nodes: int) -> str:
         code = refusal.diagnostics[0].code
         return f"refused {code}" if all(d.found for d in refusal.diagnostics) else "BAD refusal"
     result.simulate(raster)
+    if convert(result.deployed).config != result.config:
+        return "WRONG: lowering what was lifted gives other integers"
     sized = any(note.size for note in result.journal if note.stage not in ("quantize", "schedule"))
     # a schedule that only adds relays is exact; its other notes are those of late or early spikes
     sized |= any(n.stage == "schedule" and n.unit == "steps" and n.size for n in result.journal)

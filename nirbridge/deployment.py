@@ -101,7 +101,7 @@ class Deployment:
             (``simulate(raster, record=True)``).
 
         """
-        found = {}
+        found: dict[str, NDArray[Any]] = {}
         for p in self.placement.outputs:
             if not p.readout:
                 found[p.end] = recording.output[..., p.ids]

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from nirbridge.diagnostics import diagnose, refuse, refuse_all
 
 METADATA_KEY = "nirbridge"
+GRID_KEY = "nirbridge_grid"  # of graphs that were lifted from integers: their scales
 
 WORDS: dict[str, tuple[object, ...]] = {
     "scheme": ("euler", "exponential"),

@@ -15,8 +15,8 @@ def inline(graph: nir.NIRGraph) -> nir.NIRGraph:
 
     The inner Input and Output nodes are identities and disappear: an edge into the nested graph
     becomes edges into whatever its Input feeds, and likewise at its Output. An edge between two
-    graphs of several ports joins them one by one, in the order of their names. Nodes are shared with
-    ``graph``, which is not changed. A graph that has no nested graph comes back as a flat copy.
+    graphs of several ports joins them one by one, in the order of their names. Nodes are shared
+    with ``graph``, which is not changed. A graph without nested ones comes back as a flat copy.
     """
     nodes: dict[str, nir.NIRNode] = {}
     edges: list[Edge] = []

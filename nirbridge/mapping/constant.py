@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,6 @@ def with_constant_channel(network: Network, chip: ChipSpec) -> tuple[Network, li
     return changed, [Note("place", "input", text, float(late.max(initial=0.0)), unit)]
 
 
-def with_constant(counts: NDArray[np.integer]) -> NDArray[np.integer]:  # type: ignore[type-arg]
+def with_constant(counts: NDArray[Any]) -> NDArray[Any]:
     """A raster with one more channel, which spikes once in every step."""
     return np.concatenate([counts, np.ones_like(counts[..., :1])], axis=-1)

@@ -15,13 +15,12 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge.dynamics import Dynamics, annotate
+from nirbridge.dynamics import GRID_KEY, Dynamics, annotate
 from nirbridge.graph.nodes import kind
 from nirbridge.graph.topology import Topology
 from nirbridge.intformat import HIDDEN_SPIKES, OUTPUT_SPIKES
 from nirbridge.mapping.config import XyloConfig
 from nirbridge.mapping.place import (
-    GRID_KEY,
     ChipLink,
     Grid,
     Placement,

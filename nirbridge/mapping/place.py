@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.diagnostics import Diagnostic, diagnose, refuse_all
-from nirbridge.dynamics import Dynamics
+from nirbridge.dynamics import GRID_KEY, Dynamics
 from nirbridge.graph.nodes import SPIKING, canonical_step, is_neuron, kind
 from nirbridge.graph.topology import Topology
 from nirbridge.mapping.aliases import find_aliases
@@ -23,8 +23,6 @@ from nirbridge.targets import ChipSpec
 from nirbridge.targets.fit import Demand
 
 Array = NDArray[np.float64]
-
-GRID_KEY = "nirbridge_grid"
 
 
 @dataclass(frozen=True)
@@ -325,10 +323,21 @@ def _placement(graph: nir.NIRGraph, topology: Topology) -> Placement:
             first += len(node.r)
         return tuple(found)
 
-    # the order of the layers, which on the chip all step at once
+    # the order of the layers, which on the chip all step at once; of a lifted graph, its own
     order = Topology(graph).neurons
+    before = {name: i for i, name in enumerate(_grid_order(graph))}
+    order = sorted(order, key=lambda n: before.get(n, len(before)))
     hidden = [n for n in order if n not in ends and n not in dendrites]
     return Placement(populations(hidden), populations(list(ends)))
+
+
+def _grid_order(graph: nir.NIRGraph) -> list[str]:
+    """Populations of a lifted graph as they were placed; none of another."""
+    text = graph.metadata.get(GRID_KEY)
+    try:
+        return list(json.loads(text)["units"]) if isinstance(text, str) else []
+    except (ValueError, KeyError, TypeError):
+        return []
 
 
 def _over(

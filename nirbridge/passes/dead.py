@@ -10,7 +10,7 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge.dynamics import Dynamics
+from nirbridge.dynamics import GRID_KEY, Dynamics
 from nirbridge.graph.nodes import LINEAR, SPIKING, is_neuron, kind, parameters
 from nirbridge.graph.topology import Topology
 from nirbridge.journal import Note
@@ -29,7 +29,8 @@ class RemoveDead:
     A hidden neuron is dead if its weights towards everything that lives are 0, or if nothing can
     lift it to its threshold: no weight above 0 from a living source and no rest potential at or
     above it. A population of which some live keeps its name; its metadata lists who is left.
-    Outputs stay as they are, as do populations that would be empty. Refuses nothing.
+    Outputs stay as they are, as do populations that would be empty, and graphs that were lifted
+    from integers. Refuses nothing.
     """
 
     name: ClassVar[str] = "dead"
@@ -39,6 +40,8 @@ class RemoveDead:
 
     def run(self, graph: nir.NIRGraph, dynamics: Dynamics) -> Rewritten:  # noqa: ARG002
         """Find who lives, and slice the graph."""
+        if GRID_KEY in graph.metadata:
+            return graph, []
         alive = _alive(graph)
         if all(mask.all() for mask in alive.values()):
             return graph, []

@@ -53,6 +53,7 @@ def passes(exact: bool = True, balance: bool = True, fan_out: int = 2**31) -> tu
         GiveSynapse(exact),
         SplitOutputs(),
         Schedule(balance, fan_out),
+        RemoveDead(),  # relays of which some are not needed
     )
 
 
