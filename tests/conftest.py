@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 GRAPHS = ROOT / "graphs"
 REFERENCE = ROOT.parent / "shared" / "reference"
-EXAMPLES = ("digits_cuba", "digits_lif", "digits_recurrent")
+EXAMPLES = ("digits_conv", "digits_cuba", "digits_lif", "digits_recurrent")
 
 
 @pytest.fixture(scope="session")

@@ -19,8 +19,13 @@ from tests.conftest import EXAMPLES, GRAPHS
 COUNTS, RATES = 0.1, 0.998
 
 # And from the same equations in continuous time, without steps and without the chip's delays, on
-# one sample; the recurrent network is chaotic.
-CONTINUOUS_RATES = 0.9
+# one sample, by rate cosine. The recurrent network is chaotic: single spikes decide its course.
+CONTINUOUS_RATES = {
+    "digits_conv": 0.97,
+    "digits_cuba": 0.99,
+    "digits_lif": 0.97,
+    "digits_recurrent": 0.7,
+}
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -38,15 +43,16 @@ def test_stepping_the_deployed_graph_agrees_with_the_chip(
         assert cosine(chip.mean((0, 1)), model.mean((0, 1))) > RATES
 
 
-@pytest.mark.parametrize("name", ["digits_cuba", "digits_recurrent"])
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_the_deployed_graph_in_continuous_time(name: str, digits: tuple[Any, Any]) -> None:
     result = convert(read(GRAPHS / f"{name}.nir"))
     sample = digits[0][:1]
     ideal = simulate_continuous(result.deployed, sample, result.config.dt).binned()
     chip, _ = chip_run(result, sample)
-    for population, spikes in chip.spikes.items():
-        rates = spikes.mean((0, 1)), ideal[population].mean((0, 1))
-        assert cosine(*rates) > CONTINUOUS_RATES
+    for p in result.placement.hidden:
+        if not p.relay:
+            rates = chip.spikes[p.name].mean((0, 1)), ideal[p.name].mean((0, 1))
+            assert cosine(*rates) > CONTINUOUS_RATES[name]
 
 
 def test_lowering_generated_networks_twice_gives_the_same_integers() -> None:
