@@ -2,7 +2,8 @@
 
 The codes below are the whole list. The first digit is the stage:
 1 read, 2 verify, 3 time, 4 lower, 5 quantise, 6 fit to the chip,
-7 configuration, 8 raster, files and usage.
+7 configuration, 8 raster, files and usage,
+9 frameworks.
 """
 
 from __future__ import annotations
@@ -125,26 +126,8 @@ RULES: dict[str, Rule] = {
     ),
     "NB402": Rule(
         "lower",
-        "each Output is fed by exactly one spiking population",
-        "end the network in a LIF or CubaLIF population",
-    ),
-    "NB403": Rule(
-        "lower",
-        "an output population feeds nothing but its Output",
-        "add one more layer after it, so that the recurrent or shared population is hidden",
-    ),
-    "NB404": Rule(
-        "lower",
-        "input reaches the outputs through a hidden population",
-        "add a hidden layer: the chip has no weights from input channels to output neurons",
-    ),
-    "NB405": Rule(
-        "lower", "a network has one Input and one Output", "join the inputs into one node"
-    ),
-    "NB406": Rule(
-        "lower",
-        "neurons receive one-dimensional signals from Linear and Affine maps",
-        "flatten the signal before the neurons",
+        "each Output has a population of its own",
+        "give every Output its own readout, or read one Output twice",
     ),
     "NB501": Rule(
         "quantise",
@@ -209,6 +192,22 @@ RULES: dict[str, Rule] = {
     "NB804": Rule("raster", "there is one label per sample", "give labels of shape (B,)"),
     "NB805": Rule("files", "existing output is kept", "choose another place, or pass --force"),
     "NB807": Rule("files", "input is readable and output is writable", "check path and rights"),
+    "NB901": Rule(
+        "frameworks",
+        "a layer of a framework has a form in NIR",
+        "replace the layer before exporting",
+    ),
+    "NB902": Rule(
+        "frameworks",
+        "signals pass from layer to layer",
+        "build the model of layers, without operations between them",
+    ),
+    "NB903": Rule("frameworks", "the framework must be installed", "install its extra"),
+    "NB904": Rule(
+        "frameworks",
+        "the framework can compute what the graph says",
+        "choose another framework, or take the nearest with strict=False",
+    ),
     "NB806": Rule("usage", "an option takes one of its known values", "choose one of those"),
 }
 
