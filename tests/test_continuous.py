@@ -1,7 +1,9 @@
-"""The ideal model against closed forms, a brute-force integration, and the NIR paper's exact trace."""
+"""The ideal model against closed forms, brute force, and the NIR paper's exact trace."""
 
 from __future__ import annotations
 
+from copy import copy
+from itertools import pairwise
 from typing import Any
 
 import nir
@@ -11,12 +13,10 @@ from numpy.typing import NDArray
 
 from benchmarks.graphs import Options, any_graph, any_raster
 from nirbridge import Dynamics, Refused, read, simulate_stepped
-from nirbridge.graph.apply import apply
-from nirbridge.graph.inline import inline
 from nirbridge.graph.nodes import kind
-from nirbridge.graph.topology import Topology
 from nirbridge.simulate.continuous import ContinuousRecording, simulate_continuous
 from nirbridge.simulate.continuous_network import FIRING, GRADED
+from nirbridge.simulate.continuous_reference import BruteForce
 
 DT = 1e-3
 Array = NDArray[np.float64]
@@ -32,7 +32,7 @@ def chain(*nodes: nir.NIRNode, n_in: int = 1) -> nir.NIRGraph:
     path = ["in", *names, "out"]
     n_out = next(len(x.r) for x in reversed(nodes) if kind(x) in FIRING + GRADED)
     ends = {"in": nir.Input(np.array([n_in])), "out": nir.Output(np.array([n_out]))}
-    edges = list(zip(path, path[1:], strict=False))
+    edges = list(pairwise(path))
     return nir.NIRGraph(ends | dict(zip(names, nodes, strict=True)), edges, type_check=False)
 
 
@@ -182,7 +182,7 @@ def test_readouts() -> None:
 
 
 def test_many_time_constants_in_one_graded_signal() -> None:
-    """A weighted sum of LI, as different as they may be, drives one membrane below its threshold."""
+    """A weighted sum of 30 different LI drives a membrane below its threshold."""
     rng = np.random.default_rng(5)
     tau, weight = DT * 10 ** rng.uniform(0, 2, 30), rng.normal(size=30)
     mem = 20 * DT
@@ -203,7 +203,7 @@ def test_delays_shift_pulses_by_any_time() -> None:
         "out": nir.Output(np.array([2])),
     }
     path = ["in", "d", "a", "e", "b", "out"]
-    graph = nir.NIRGraph(nodes, list(zip(path, path[1:], strict=False)), type_check=False)
+    graph = nir.NIRGraph(nodes, list(pairwise(path)), type_check=False)
     raster = np.zeros((12, 2), int)
     raster[1] = 1
     found = run(graph, raster)
@@ -306,141 +306,24 @@ def test_stepped_spike_times_converge(node: str, scheme: str) -> None:
 # --- a brute-force integration --------------------------------------------------------------------
 
 
-class Brute:
-    """Runge-Kutta steps of NIR's equations, with bisection to where a threshold is crossed."""
-
-    def __init__(self, graph: nir.NIRGraph, dt: float, substeps: int = 16):
-        self.flat, self.dt, self.substeps = inline(graph), dt, substeps
-        self.sources = Topology(self.flat).sources
-        record = Dynamics.of(self.flat)
-        self.subtract = record is not None and record.reset == "subtract"
-        self.neurons = [n for n, x in self.flat.nodes.items() if kind(x) in FIRING + GRADED]
-        self.spiking = [n for n in self.neurons if kind(self.flat.nodes[n]) in FIRING]
-        self.log: dict[str, list[tuple[float, Array]]] = {
-            n: [] for n, x in self.flat.nodes.items() if kind(x) == "Delay"
-        }
-        self.spikes: list[tuple[float, str, int]] = []
-        self.lasting: list[tuple[float, str, int]] = []
-
-    def sent(self, name: str, t: float, y: dict[str, Array]) -> Array:
-        """What a node sends at ``t``; ``y`` holds (current, voltage) of each neuron."""
-        node = self.flat.nodes[name]
-        if name in self.now:
-            return self.now[name]
-        if name in self.spiking:
-            total = np.zeros(node.r.size)
-            for when, source, j in self.lasting:
-                if source == name and t < when + self.dt - 1e-12:
-                    total[j] += 1
-            return total.reshape(node.r.shape)
-        if name in self.neurons:
-            return y[name][1]
-        arriving = self.arriving(name, t, y)
-        if kind(node) == "Delay":
-            out = np.zeros_like(arriving)
-            for when, values in self.log[name]:
-                out = np.where(when + node.delay <= t + 1e-12, values, out)
-            return np.where(node.delay == 0, arriving, out)
-        if kind(node) == "Threshold":
-            return np.asarray(arriving > node.threshold, np.float64)
-        return np.asarray(apply(node, arriving[None])[0], np.float64)
-
-    def arriving(self, name: str, t: float, y: dict[str, Array]) -> Array:
-        return np.sum([self.sent(source, t, y) for source in self.sources[name]], axis=0)
-
-    def slope(self, t: float, y: dict[str, Array]) -> dict[str, Array]:
-        found = {}
-        for name in self.neurons:
-            node = self.flat.nodes[name]
-            i, v = y[name]
-            x = self.arriving(name, t, y)
-            di = np.zeros_like(i)
-            if hasattr(node, "tau_syn"):
-                di, x = (node.w_in * x - i) / node.tau_syn, i
-            if hasattr(node, "v_leak"):
-                tau = getattr(node, "tau_mem", None)
-                dv = (node.v_leak - v + node.r * x) / (node.tau if tau is None else tau)
-            else:
-                dv = node.r * x
-            found[name] = np.stack([di, dv])
-        return found
-
-    def step(self, t: float, y: dict[str, Array], h: float) -> dict[str, Array]:
-        """One step within an interval in which no pulse begins or ends; ``t`` is its beginning."""
-        total = {name: np.zeros_like(x) for name, x in y.items()}
-        at, previous = y, None
-        for share, weight in ((0.5, 1), (0.5, 2), (1.0, 2), (0.0, 1)):
-            previous = self.slope(t, at)
-            total = {name: x + weight / 6 * previous[name] for name, x in total.items()}
-            at = {name: x + share * h * previous[name] for name, x in y.items()}
-        return {name: x + h * total[name] for name, x in y.items()}
-
-    def above(self, y: dict[str, Array], gap: float = 0.0) -> list[tuple[str, int]]:
-        return [
-            (name, int(j))
-            for name in self.spiking
-            for j in np.flatnonzero(y[name][1] > self.flat.nodes[name].v_threshold - gap)
-        ]
-
-    def run(self, raster: Any) -> tuple[list[tuple[float, str, int]], dict[str, Array]]:
-        y = {n: np.zeros((2, *self.flat.nodes[n].r.shape)) for n in self.neurons}
-        inputs = sorted(n for n, x in self.flat.nodes.items() if kind(x) == "Input")
-        shapes = [tuple(self.flat.nodes[n].input_type["input"]) for n in inputs]
-        fine = self.dt / self.substeps
-        for bin_, row in enumerate(raster):
-            parts = np.split(row, np.cumsum([np.prod(s) for s in shapes])[:-1])
-            self.now = {
-                n: p.reshape(s).astype(float) for n, p, s in zip(inputs, parts, shapes, strict=True)
-            }
-            for k in range(self.substeps):
-                t, end = bin_ * self.dt + k * fine, bin_ * self.dt + (k + 1) * fine
-                while t < end - 1e-13:
-                    y, t = self.interval(t, end, y)
-        return self.spikes, y
-
-    def interval(self, t: float, end: float, y: dict[str, Array]) -> tuple[dict[str, Array], float]:
-        """Go to ``end``, or to the first event before it."""
-        for name, log in self.log.items():
-            value = self.arriving(name, t, y)
-            if not log or np.any(log[-1][1] != value):
-                log.append((t, value))
-        self.lasting = [spike for spike in self.lasting if t < spike[0] + self.dt - 1e-12]
-        borders = [when + self.dt for when, _, _ in self.lasting]
-        for name, log in self.log.items():
-            delays = self.flat.nodes[name].delay.ravel()
-            borders += [when + d for when, _ in log for d in delays]
-        end = min([end, *(b for b in borders if b > t + 1e-12)])
-        h = end - t
-        new = self.step(t, y, h)
-        if not self.above(new):
-            return new, end
-        low, high = 0.0, h
-        for _ in range(50):
-            middle = (low + high) / 2
-            crossed = bool(self.above(self.step(t, y, middle)))
-            low, high = (low, middle) if crossed else (middle, high)
-        new = self.step(t, y, high)
-        for name, j in self.above(new, gap=1e-12):
-            self.spikes.append((t + high, name, j))
-            self.lasting.append(self.spikes[-1])
-            new[name][1][j] = 0.0 if self.subtract else self.flat.nodes[name].v_reset[j]
-        return new, t + high
-
-
 def disturb(graph: nir.NIRGraph, rng: np.random.Generator) -> nir.NIRGraph:
-    """A copy whose numbers are no round ones, so that no two events coincide by construction."""
+    """A copy whose numbers are no round ones, so that no two events coincide by construction.
+
+    Weights become smaller and rather positive: most networks then fire, and few very often.
+    """
     nodes = {}
     for name, node in graph.nodes.items():
         if isinstance(node, nir.NIRGraph):
             nodes[name] = disturb(node, rng)
             continue
+        nodes[name] = node = copy(node)
         fields = {k: v for k, v in vars(node).items() if isinstance(v, np.ndarray)}
         if kind(node) not in ("Input", "Output", "SumPool2d", "AvgPool2d"):
             for key, value in fields.items():
-                if key != "delay" or rng.random() < 0.5:
-                    size = 0.4 if key in ("weight", "bias") else 1.0  # not too many spikes
-                    setattr(node, key, size * value * rng.uniform(0.9, 1.2, value.shape))
-        nodes[name] = node
+                if key == "weight":
+                    node.weight = 0.3 * value + rng.uniform(0, 0.4, value.shape)
+                elif key != "delay" or rng.random() < 0.5:
+                    setattr(node, key, value * rng.uniform(0.8, 1.0, value.shape))
     return nir.NIRGraph(nodes, list(graph.edges), metadata=dict(graph.metadata), type_check=False)
 
 
@@ -452,21 +335,53 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("options", OPTIONS)
 def test_equals_a_brute_force_integration(options: str, seed: int) -> None:
-    rng = np.random.default_rng([seed, len(options)])
-    graph = disturb(any_graph(rng, OPTIONS[options]), rng)
-    raster = any_raster(rng, graph, 8)[0]
-    dt = 2.0**-10
-    found = simulate_continuous(graph, raster, dt, record=True)
-    spikes, state = Brute(graph, dt).run(raster)
+    """On random networks that fire, though not all the time."""
+    rng = np.random.default_rng([seed, sum(map(ord, options))])
+    dt, count = 2.0**-10, 0
+    while not 4 <= count <= 25:
+        graph = disturb(any_graph(rng, OPTIONS[options]), rng)
+        raster = any_raster(rng, graph, 6)[0]
+        try:
+            found = simulate_continuous(graph, raster, dt, record=True, max_spikes=30)
+        except Refused:  # runs away
+            continue
+        count = sum(len(trains.times) for trains in found.spikes.values())
+    spikes, state = BruteForce(graph, dt).run(raster)
     for name, trains in found.spikes.items():
         expected = sorted((t, j) for t, source, j in spikes if source == name)
         assert [j for _, j in expected] == trains.ids.tolist()
         np.testing.assert_allclose(trains.times, [t for t, _ in expected], rtol=0, atol=1e-6 * dt)
     for name, v in found.v.items():
-        np.testing.assert_allclose(v[-1], state[name][1].ravel(), rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(v[-1], state[name][1].ravel(), rtol=1e-5, atol=1e-5)
+
+
+def test_loops_through_graded_neurons_equal_a_brute_force_integration() -> None:
+    """Two LI of different time constants into one LIF, and one of them fed back from it."""
+    tau = DT * column(2.0, 5.0)
+    nodes = {
+        "in": nir.Input(np.array([2])),
+        "first": nir.LI(tau, np.ones(2), 0.1 * np.ones(2)),
+        "w1": nir.Affine(column(1.5, 2.0)[None], column(0.05)),
+        "second": li(3 * DT),
+        "w2": nir.Linear(column(1.0, 2.0)[None]),
+        "a": lif(4 * DT, 0.6),
+        "scale": nir.Scale(column(-1.3)),
+        "back": li(6 * DT),
+        "out": nir.Output(np.array([1])),
+    }
+    edges = [("in", "first"), ("first", "w1"), ("w1", "a"), ("in", "w2"), ("w2", "second")]
+    edges += [("second", "a"), ("a", "scale"), ("scale", "back"), ("back", "a"), ("a", "out")]
+    graph = nir.NIRGraph(nodes, edges, type_check=False)
+    raster = np.random.default_rng(2).integers(0, 3, (15, 2))
+    found = run(graph, raster)
+    spikes, state = BruteForce(graph, DT).run(raster)
+    assert len(spikes) > 5
+    np.testing.assert_allclose(times(found), [t for t, _, _ in spikes], rtol=0, atol=1e-7 * DT)
+    for name, v in found.v.items():
+        np.testing.assert_allclose(v[-1], state[name][1], atol=1e-7)
 
 
 # --- shapes, batches, refusals --------------------------------------------------------------------
@@ -500,7 +415,9 @@ def test_several_inputs_and_outputs() -> None:
     found = run(nir.NIRGraph(nodes, edges, type_check=False), raster)
     np.testing.assert_array_equal(found.outputs["sum"][:, 0], raster @ [1, 2, 1])
     np.testing.assert_array_equal(found.outputs["spikes"], found.binned()["a"])
-    np.testing.assert_array_equal(found.output, np.hstack([found.outputs[n] for n in ("spikes", "sum")]))
+    np.testing.assert_array_equal(
+        found.output, np.hstack([found.outputs[n] for n in ("spikes", "sum")])
+    )
     assert found.spikes["a"].times.size > 5
 
 

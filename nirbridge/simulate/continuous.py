@@ -126,7 +126,7 @@ def simulate_continuous(
     reset
         ``value``: v becomes v_reset at a spike, as NIR says. ``subtract``: it loses θ, and so
         becomes zero, as it is θ at that moment. By default as the graph's metadata say, else
-        ``value``. What a node's own metadata say goes before either.
+        ``value``. A node that is an exception to the graph's metadata remains one.
     record
         Whether to record currents and membranes.
     sample_times
@@ -147,9 +147,8 @@ def simulate_continuous(
     """
     refuse_all(verify(graph))
     flat = inline(graph)
-    dynamics = Dynamics(dt, reset=reset) if reset else Dynamics.of(flat) or Dynamics(dt)
-    Dynamics(dt)  # refuses what is no length of time
-    network = Network(flat, dt, dynamics)
+    Dynamics(dt, reset=reset or "value")  # refuses what is no length of time and no known word
+    network = Network(flat, dt, reset)
     counts = check_raster(raster, network.n_in)
     samples = _sample_times(sample_times, counts.shape[-2], dt)
     batch = counts if counts.ndim == 3 else counts[None]

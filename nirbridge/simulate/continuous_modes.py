@@ -135,15 +135,15 @@ class Modes:
         none: the zeros of all stages are found from the last to the first, each alone between two
         borders. Where g_0 starts above zero and does not rise it is taken to start at zero.
         """
-        n = rows.shape[1]
-        edges = np.stack([np.zeros(n), np.full(n, h)])
+        start, end = np.zeros((1, rows.shape[1])), np.full((1, rows.shape[1]), h)
+        edges = np.concatenate([start, end])
         stages = [self]
         while stages[-1].size > 2:
             stages.append(stages[-1].tail)
         for i in range(len(stages) - 1, 0, -1):
             zeros = _zeros(stages[i], rows[i:], edges, rising_only=False)
-            inner = np.where(np.isfinite(zeros), zeros, 0.0)
-            edges = np.sort(np.concatenate([edges, inner]), axis=0)
+            zeros = np.sort(np.where(np.isfinite(zeros), zeros, 0.0), axis=0)
+            edges = np.concatenate([start, zeros[zeros.any(axis=1)], end])
         found = _zeros(self, rows, edges, rising_only=True).min(axis=0, initial=np.inf)
         return np.where((rows[0] >= 0) & (rows[1] > 0), 0.0, found)
 
@@ -170,18 +170,20 @@ def _zeros(modes: Modes, rows: Array, edges: Array, rising_only: bool) -> Array:
         segment, neuron = np.nonzero(place)
         part = modes.take(neuron)
         low, high = edges[segment, neuron], edges[segment + 1, neuron]
-        at_low, at_high = values[segment, neuron], values[segment + 1, neuron]
-        guess = low + (high - low) * (at_low / (at_low - at_high))
-        found[place] = _solve(part, rows[:, neuron], low, high, guess)
+        ends = (values[segment, neuron], values[segment + 1, neuron])
+        found[place] = _solve(part, rows[:, neuron], low, high, *ends)
     return found
 
 
-def _solve(modes: Modes, rows: Array, low: Array, high: Array, s: Array) -> Array:
-    """Zero of g_0 between ``low`` and ``high``, at which it has two signs, all (n,).
+def _solve(
+    modes: Modes, rows: Array, low: Array, high: Array, at_low: Array, at_high: Array
+) -> Array:
+    """Zero of g_0 between ``low`` and ``high``, where it has values of two signs, all (n,).
 
-    Newton's method from ``s`` on, with a bisection wherever it would leave the bracket.
+    Newton's method from the chord's zero on, with a bisection wherever it would leave the bracket.
     """
-    rising = modes.value(rows, high) > 0
+    rising = at_high > 0
+    s = low + (high - low) * (at_low / (at_low - at_high))
     for _ in range(ROOT_STEPS):
         value = modes.value(rows, s)
         slope = modes.tail.value(rows[1:], s) - modes.rates[0] * value

@@ -157,13 +157,13 @@ class Network:
 
     """
 
-    def __init__(self, flat: nir.NIRGraph, dt: float, dynamics: Dynamics):
+    def __init__(self, flat: nir.NIRGraph, dt: float, reset: str | None):
         self.flat, self.dt = flat, dt
         self.topology = Topology(flat)
         self.shapes = infer(flat)[0]
         self.inputs = sorted(n for n, x in flat.nodes.items() if kind(x) == "Input")
         self.outputs = sorted(n for n, x in flat.nodes.items() if kind(x) == "Output")
-        self._dynamics = dynamics
+        self._dynamics, self._reset = Dynamics.of(flat) or Dynamics(dt), reset
         self._rates: dict[str, Rates] = {}
         self.populations: dict[str, Population] = {}
         refuse_all(self._problems())
@@ -288,14 +288,18 @@ class Network:
 
     def _add_population(self, name: str, arriving: Rates) -> None:
         node = self.flat.nodes[name]
-        reset = self._dynamics.override(node).reset
-        self.populations[name] = Population(node, self.dt, reset, arriving)
+        self.populations[name] = Population(node, self.dt, self._reset_of(node), arriving)
+
+    def _reset_of(self, node: nir.NIRNode) -> str:
+        """The node's exception to the graph's record, else the caller's word, else the record."""
+        own = self._dynamics.override(node).reset
+        return own if own != self._dynamics.reset else self._reset or own
 
     def _problems(self) -> list[Diagnostic]:
         """Thresholds that a reset by subtraction cannot leave, and delays into the past."""
         problems = []
         for name, node in sorted(self.flat.nodes.items()):
-            if kind(node) in FIRING and self._dynamics.override(node).reset == "subtract":
+            if kind(node) in FIRING and self._reset_of(node) == "subtract":
                 lowest = float(np.min(node.v_threshold, initial=np.inf))
                 if lowest <= 0:
                     limit = "v_threshold > 0 where the reset subtracts it"
