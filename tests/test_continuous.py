@@ -399,6 +399,10 @@ def test_batch_is_its_samples() -> None:
         for name, v in part.v.items():
             np.testing.assert_array_equal(whole.v[name][b], v)
 
+    empty = run(graph, raster[:0])
+    assert empty.output.shape == (0, *part.output.shape)
+    assert [x.shape[:2] for x in empty.binned().values()] == [(0, 10)] * len(part.spikes)
+
 
 def test_several_inputs_and_outputs() -> None:
     """In the order of their names; an Output with spikes shows the counts of the bins."""

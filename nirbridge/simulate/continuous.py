@@ -91,7 +91,7 @@ class ContinuousRecording:
         size = int(np.ceil(self.duration / width - SAME_TIME))
         found = {}
         for name, spikes in self.spikes.items():
-            counts = np.zeros((self.batch or 1, size, spikes.n), np.int64)
+            counts = np.zeros((1 if self.batch is None else self.batch, size, spikes.n), np.int64)
             bins = np.floor(spikes.times / width + SAME_TIME).astype(np.int64)
             np.add.at(counts, (spikes.samples, np.minimum(bins, size - 1), spikes.ids), 1)
             found[name] = counts[0] if self.batch is None else counts
@@ -141,8 +141,22 @@ def simulate_continuous(
     Refused
         NB2xx for a graph that is not well-formed, NB304 for a wrong dt or reset, NB801 and NB802
         for a raster that does not fit, NB806 for wrong sample times. NB401 for what has no closed
-        form (loops of neurons without threshold; a Threshold or Delay node behind such a neuron;
-        too many different time constants in one graded signal) and beyond ``max_spikes``.
+        form (loops without an IF, LIF or CubaLIF; a Threshold or Delay node behind an I, LI or
+        CubaLI; too many different time constants in one graded signal) and beyond ``max_spikes``.
+
+    Examples
+    --------
+    An IF neuron that a constant current charges by 1.2 thresholds per bin of 1 ms:
+
+    >>> one = np.ones(1)
+    >>> nodes = {"in": nir.Input(np.array([1])), "if": nir.IF(1200 * one, one, 0 * one)}
+    >>> nodes["out"] = nir.Output(np.array([1]))
+    >>> graph = nir.NIRGraph(nodes, [("in", "if"), ("if", "out")])
+    >>> found = simulate_continuous(graph, np.ones((3, 1), int), dt=1e-3)
+    >>> print(1e3 * found.spikes["if"].times)
+    [0.83333333 1.66666667 2.5       ]
+    >>> found.binned()["if"].ravel().tolist()
+    [1, 1, 1]
 
     """
     refuse_all(verify(graph))
@@ -152,8 +166,11 @@ def simulate_continuous(
     counts = check_raster(raster, network.n_in)
     samples = _sample_times(sample_times, counts.shape[-2], dt)
     batch = counts if counts.ndim == 3 else counts[None]
-    runs = [_Run(network, part, samples, record, max_spikes).run() for part in batch]
-    return _merge(runs, len(batch) if counts.ndim == 3 else None)
+    parts = list(batch) or [np.zeros((0, network.n_in), np.int64)]  # gives an empty batch's shapes
+    runs = [_Run(network, part, samples, record, max_spikes).run() for part in parts]
+    if counts.ndim == 2:
+        return runs[0]
+    return replace(_merge(runs, len(batch)), duration=batch.shape[1] * dt)
 
 
 def _sample_times(wanted: Any, bins: int, dt: float) -> Array:
@@ -174,21 +191,19 @@ def _sample_times(wanted: Any, bins: int, dt: float) -> Array:
     return scaled
 
 
-def _merge(runs: list[ContinuousRecording], batch: int | None) -> ContinuousRecording:
+def _merge(runs: list[ContinuousRecording], batch: int) -> ContinuousRecording:
     """One recording of all samples of a batch."""
-    if batch is None:
-        return runs[0]
     spikes = {}
     for name, first in runs[0].spikes.items():
         parts = [run.spikes[name] for run in runs]
         spikes[name] = SpikeTimes(
             np.concatenate([part.times for part in parts]),
             np.concatenate([part.ids for part in parts]),
-            np.repeat(np.arange(batch), [len(part.times) for part in parts]),
+            np.repeat(np.arange(len(parts)), [len(part.times) for part in parts]),
             first.n,
         )
     outputs, i, v = (
-        {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+        {name: np.stack([part[name] for part in parts])[:batch] for name in parts[0]}
         for parts in (
             [run.outputs for run in runs],
             [run.i for run in runs],
