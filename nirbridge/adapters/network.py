@@ -68,7 +68,7 @@ class Kit(Protocol):
         """The framework's cell that integrates as ``cell`` does, and never resets."""
 
     def spike(self, x: Any) -> Any:
-        """The framework's step function with its surrogate gradient: 1 where x > 0."""
+        """The framework's step function with its surrogate gradient; its value at 0 is free."""
 
 
 def drive(part: Part, cell: Cell, native: Cell) -> Part | None:
@@ -155,9 +155,9 @@ def network_class() -> Any:
             v, inner = self.part.step(self.module, x, inner)
             v = v if self.c is None else v + self.c
             v = v if held is None else v - threshold * held.detach()
+            above = v >= threshold if how.comparison == ">=" else v > threshold
             spikes = self.spike_function(v - threshold)
-            if how.comparison == ">=":
-                spikes = spikes + ((v >= threshold).to(v.dtype) - spikes).detach()
+            spikes = spikes + (above.to(v.dtype) - spikes).detach()
             if how.reset == "value":
                 v = torch.where(spikes.detach() > 0, self.v_reset.expand_as(v), v)
             elif not how.reset_delay:
@@ -181,7 +181,8 @@ def network_class() -> Any:
             self.threshold, self.spike_function = nn.Parameter(_tensor(node.threshold)), spike
 
         def forward(self, x: Any, state: Any) -> tuple[Any, Any]:
-            return self.spike_function(x - self.threshold), state
+            spikes = self.spike_function(x - self.threshold)
+            return spikes + ((x > self.threshold).to(x.dtype) - spikes).detach(), state
 
     class Product(nn.Module):
         """A Scale, or a Linear map of signals with several axes."""

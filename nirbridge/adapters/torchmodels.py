@@ -152,7 +152,8 @@ class _Writer:
         elif _is_norm(module):
             self._fold(call, module)
         else:
-            lead = self.lead - (1 if module is not call.module else 0)  # what a Lift has taken off
+            over_time = module is not call.module or getattr(module, "step_mode", "s") == "m"
+            lead = self.lead - over_time  # what the wrapper has taken off
             self._add(call, layers.to_node(call.name, module, shape, lead))
 
     def _add(self, call: Call, node: nir.NIRNode) -> None:

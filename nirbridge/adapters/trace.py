@@ -331,7 +331,7 @@ def _hook(model: Any, wiring: Wiring, stack: ExitStack) -> None:
             continue
         leaf = wiring.is_leaf(module)
         if leaf:
-            inside |= {id(m) for m in module.modules()}
+            inside |= {id(m) for _, m in module.named_modules()}
         label = name or type(module).__name__.lower()
 
         def before(m: Any, args: Any, *, name: str = label, leaf: bool = leaf) -> None:
@@ -350,11 +350,15 @@ def _hook(model: Any, wiring: Wiring, stack: ExitStack) -> None:
 @contextmanager
 def _kept(model: Any) -> Iterator[None]:
     """Give the modules their buffers back afterwards."""
-    kept = [(m, dict(m._buffers)) for m in model.modules()]
+    modules = [m for _, m in model.named_modules()]
+    kept = [(m, dict(m._buffers)) for m in modules]
+    memories = [(m, dict(m._memories)) for m in modules if hasattr(m, "_memories")]
     copies = {id(t): t.clone() for _, b in kept for t in b.values() if t is not None}
     try:
         yield
     finally:
+        for module, memory in memories:  # SpikingJelly
+            module._memories.update(memory)
         for module, buffers in kept:
             module._buffers.clear()
             module._buffers.update(buffers)
