@@ -206,22 +206,21 @@ class Topology:
     @cached_property
     def from_input(self) -> set[str]:
         """Nodes that a signal from some Input reaches."""
-        seen: set[str] = set()
-        stack = [n for n, x in self.graph.nodes.items() if kind(x) == "Input"]
-        while stack:
-            node = stack.pop()
-            if node not in seen:
-                seen.add(node)
-                stack += self.targets[node]
-        return seen
+        inputs = [n for n, x in self.graph.nodes.items() if kind(x) == "Input"]
+        return _walk(inputs, self.targets)
 
     def towards(self, ends: Iterable[str]) -> set[str]:
         """Nodes on which any of ``ends`` depends, themselves included."""
-        seen: set[str] = set()
-        stack = list(ends)
-        while stack:
-            node = stack.pop()
-            if node not in seen:
-                seen.add(node)
-                stack += self.sources[node]
-        return seen
+        return _walk(ends, self.sources)
+
+
+def _walk(starts: Iterable[str], neighbours: dict[str, list[str]]) -> set[str]:
+    """All nodes that can be reached from ``starts``, themselves included."""
+    seen: set[str] = set()
+    stack = list(starts)
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            stack += neighbours[node]
+    return seen
