@@ -45,7 +45,7 @@ def framework_of(model: Any) -> str:
 
 def _modules(model: Any) -> list[Any]:
     if hasattr(model, "named_modules"):
-        return list(model.modules())
+        return [module for _, module in model.named_modules()]
     return [model, *_spyx_layers(model)]
 
 

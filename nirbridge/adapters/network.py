@@ -242,6 +242,7 @@ def network_class() -> Any:
             return layers.to_layer(node) or Product(node)
 
         def _unit(self, name: str, cell: Cell) -> Any:
+            cell = _without_memory(cell)
             part = self.kit.native(cell)
             if part is not None:
                 return Unit(part, cell, False, self.kit.spike)
@@ -278,6 +279,14 @@ def network_class() -> Any:
 
     Network.Unit = Unit  # type: ignore[attr-defined]
     return Network
+
+
+def _without_memory(cell: Cell) -> Cell:
+    """A synapse that keeps nothing is none."""
+    if cell.A is None or np.any(cell.A) or cell.how.order != "synapse first":
+        return cell
+    one = np.ones(cell.shape)
+    return replace(cell, A=None, gs=one, gm=cell.gs * cell.gm)
 
 
 def _composed(name: str, kit: Kit, cell: Cell) -> Diagnostic:
@@ -413,7 +422,7 @@ def _exported_cell(kit: Kit, name: str, unit: Any, dt: float) -> Cell:
     one = np.ones(cell.shape)
     gain = one if unit.gain is None else layers.array(unit.gain)
     c = cell.c if unit.offset is None else cell.c + cell.gm * layers.array(unit.offset)
-    cell = replace(cell, how=how, gs=cell.gs * gain, c=c)
+    cell = _without_memory(replace(cell, how=how, gs=cell.gs * gain, c=c))
     if unit.composed:
         threshold, v_reset = (
             layers.array(v).astype(np.float64) for v in (unit.threshold, unit.v_reset)

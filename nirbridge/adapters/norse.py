@@ -43,13 +43,13 @@ def unwrap(module: Any) -> Any:
 
 def _times(model: Any) -> int:
     """1 if the model takes a whole sequence, time first."""
-    names = {type(m).__name__ for m in model.modules()}
+    names = {type(m).__name__ for _, m in model.named_modules()}
     return int(bool(names & {"Lift", *OVER_TIME}))
 
 
 def _default_dt(model: Any) -> float:
     """The step of the first cell."""
-    return next((float(m.dt) for m in model.modules() if is_cell(m) and hasattr(m, "dt")), DT)
+    return next((float(m.dt) for _, m in model.named_modules() if is_cell(m) and hasattr(m, "dt")), DT)
 
 
 def populate(path: str, module: Any, shape: Shape, dt: float) -> Population:

@@ -120,7 +120,7 @@ def _recurrent(path: str, module: Any, shape: Shape) -> nir.NIRNode:
 
 def _prepare(model: Any) -> None:
     """Put the hidden states at rest."""
-    for module in model.modules():
+    for _, module in model.named_modules():
         if hasattr(module, "reset_mem"):
             module.reset_mem()
 

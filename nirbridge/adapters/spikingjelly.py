@@ -148,27 +148,30 @@ class SpikingJelly:
 
         hard = cell.how.reset == "value" or not spiking
         options: dict[str, Any] = {"v_reset": 0.0 if hard else None}
-        if not spiking:
-            options["v_threshold"] = NEVER
+        threshold = np.full(cell.shape, NEVER) if cell.threshold is None else cell.threshold
         gm, named = np.ones(cell.shape), {}
-        if cell.A is not None:
-            module = self.neuron.CUBALIFNode(c_decay=0.5, v_decay=0.5, **options)
-            named = {"c_decay": tensor(cell.A), "v_decay": tensor(cell.B)}
-        elif np.all(cell.B == 1):
-            module = self.neuron.IFNode(**options)
-        elif np.any(cell.B == 1):
+        if cell.A is None and _uniform(cell.B) and _uniform(threshold):
+            options["v_threshold"] = float(np.float32(threshold.flat[0]))
+            if np.all(cell.B == 1):
+                module = self.neuron.IFNode(**options)
+            else:
+                k = 1 - cell.B
+                module = self.neuron.LIFNode(tau=float(1 / k.flat[0]), **options)
+                gm = k
+        else:  # the only one whose parameters may differ from neuron to neuron
             module = self.neuron.CUBALIFNode(c_decay=0.0, v_decay=0.5, **options)
-            named = {"v_decay": tensor(cell.B)}
-        else:
-            module = self.neuron.LIFNode(tau=2.0, decay_input=True, **options)
-            named, gm = {"tau": tensor(1 / (1 - cell.B))}, 1 - cell.B
-        if spiking:
-            named["v_threshold"] = tensor(cell.threshold)
+            named = {"v_decay": tensor(cell.B), "v_threshold": tensor(threshold)}
+            if cell.A is not None:
+                named["c_decay"] = tensor(cell.A)
         for name, value in named.items():
             delattr(module, name)
             setattr(module, name, value)
         native = Cell.of(cell.shape, cell.how, B=cell.B, A=cell.A, gm=gm)
         return drive(Part(module, _stepper(spiking), _start), cell, native)
+
+
+def _uniform(values: Any) -> bool:
+    return bool(np.ptp(values) == 0)
 
 
 def _stepper(spiking: bool) -> Any:

@@ -35,8 +35,9 @@ class Framework:
     """What an adapter knows of its framework, for the export of a torch model.
 
     ``populate`` gives the population of a cell, from (path, module, shape of its input, dt).
-    ``lead`` gives the number of axes of batch and time that the model's signals have, or None if
-    only its layers tell. ``unwrap`` gives the layer inside a wrapper, or the module itself.
+    ``times`` tells whether the signals have an axis of time (1 or 0), ``unwrap`` gives the layer
+    inside a wrapper, or the module itself, ``prepare`` puts the states at rest, and ``layer``
+    gives the node of a layer without state that is the framework's own.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Framework:
     times: Callable[[Any], int] = lambda model: 0
     unwrap: Callable[[Any], Any] = lambda module: module
     prepare: Callable[[Any], None] = lambda model: None
+    layer: Callable[[str, Any], nir.NIRNode | None] = lambda path, module: None
     words: dict[str, Any] = field(default_factory=dict)
 
 
@@ -61,6 +63,8 @@ def export(framework: Framework, model: Any, sample: Any, dt: float | None) -> n
 
     def is_leaf(module: Any) -> bool:
         inner = framework.unwrap(module)
+        if framework.layer("", module) is not None:
+            return True
         return inner is not module or framework.is_cell(module) or layers.is_layer(module)
 
     framework.prepare(model)
@@ -143,8 +147,11 @@ class _Writer:
 
     def _write(self, call: Call) -> None:
         module, shape = self.framework.unwrap(call.module), call.shape[self.lead :]
+        own = self.framework.layer(call.name, module)
         if isinstance(module, Reshape):
             self._add(call, self._reshape(call, module))
+        elif own is not None:
+            self._add(call, own)
         elif self.framework.is_cell(module):
             self._populate(call, self.framework.populate(call.name, module, shape, self.dt))
         elif layers.is_dropped(module):
