@@ -168,12 +168,14 @@ class _Writer:
         self.nodes[population.name] = node
 
     def link(self, link: ChipLink, links: list[ChipLink]) -> None:
-        """Write a Linear, or the edge into another's Linear that an alias stands for."""
+        """Write a Linear, and the edge into another's Linear that an alias stands for."""
+        block = self._block(link)
         shared = self._through_alias(link, links)
         if shared is not None:
             self.edges.append((link.source, shared))
-            return
-        self.nodes[link.name] = nir.Linear(self._block(link).T)
+            if not block.any():  # all its weights are those of the other
+                return
+        self.nodes[link.name] = nir.Linear(block.T)
         (into,) = self.topology.targets[link.name]
         self.edges += [(link.source, link.name), (link.name, into)]
 
