@@ -384,6 +384,20 @@ def test_loops_through_graded_neurons_equal_a_brute_force_integration() -> None:
         np.testing.assert_allclose(v[-1], state[name][1], atol=1e-7)
 
 
+def test_li_before_lif_is_a_cuba_lif() -> None:
+    """The same equations in two forms, of which one takes the closed form for longer cascades."""
+    rng = np.random.default_rng(6)
+    raster = rng.integers(0, 2, (200, 6))
+    weight = nir.Linear(rng.normal(0.8, 1, (1, 6)))
+    one = chain(weight, cuba(4 * DT, 9 * DT), n_in=6)
+    two = chain(weight, li(4 * DT), lif(9 * DT), n_in=6)
+    expected, found = run(one, raster), run(two, raster)
+    assert len(times(expected, "b")) > 20
+    np.testing.assert_allclose(times(found, "c"), times(expected, "b"), rtol=0, atol=1e-14)
+    np.testing.assert_allclose(found.v["c"], expected.v["b"], atol=1e-12)
+    np.testing.assert_allclose(found.v["b"], expected.i["b"], atol=1e-12)
+
+
 # --- shapes, batches, refusals --------------------------------------------------------------------
 
 
