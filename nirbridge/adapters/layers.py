@@ -224,4 +224,4 @@ def _load(parameter: Any, value: Any) -> None:
     import torch
 
     with torch.no_grad():
-        parameter.copy_(torch.as_tensor(np.asarray(value), dtype=parameter.dtype))
+        parameter.copy_(torch.as_tensor(np.array(value), dtype=parameter.dtype))
