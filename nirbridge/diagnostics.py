@@ -119,6 +119,11 @@ RULES: dict[str, Rule] = {
         "the dynamics record holds known words and numbers",
         "correct the record, or pass dynamics=...",
     ),
+    "NB305": Rule(
+        "time",
+        "the ideal model has a closed form between two events",
+        "step the graph instead: nirbridge.simulate_stepped",
+    ),
     "NB401": Rule(
         "lower",
         "every primitive has a form that a Xylo can compute",

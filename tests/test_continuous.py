@@ -463,10 +463,10 @@ def runaway() -> nir.NIRGraph:
 @pytest.mark.parametrize(
     ("graph", "options", "code", "text"),
     [
-        (loop_of_graded(), {}, "NB401", "a loop of a, w"),
-        (chain(li(DT), nir.Delay(column(DT)), lif(DT)), {}, "NB401", "Delay"),
-        (chain(li(DT), nir.Threshold(column(0.5)), lif(DT)), {}, "NB401", "Threshold"),
-        (chain(nir.Delay(column(-DT)), lif(DT)), {}, "NB401", "-0.001"),
+        (loop_of_graded(), {}, "NB305", "a loop of a, w"),
+        (chain(li(DT), nir.Delay(column(DT)), lif(DT)), {}, "NB305", "Delay"),
+        (chain(li(DT), nir.Threshold(column(0.5)), lif(DT)), {}, "NB305", "Threshold"),
+        (chain(nir.Delay(column(-DT)), lif(DT)), {}, "NB305", "-0.001"),
         (
             chain(
                 nir.Linear(np.ones((40, 1))),
@@ -475,10 +475,10 @@ def runaway() -> nir.NIRGraph:
                 lif(DT),
             ),
             {},
-            "NB401",
+            "NB305",
             "time constants",
         ),
-        (runaway(), {}, "NB401", "at most 1000 spikes"),
+        (runaway(), {}, "NB305", "at most 1000 spikes"),
         (chain(lif(DT, 0.0, v_reset=-1.0)), {"reset": "subtract"}, "NB207", "v_threshold > 0"),
         (chain(lif(DT, 1.0, v_reset=1.0)), {}, "NB207", "v_reset"),
         (chain(lif(DT)), {"reset": "never"}, "NB304", "reset"),

@@ -28,7 +28,7 @@ from nirbridge.simulate.continuous_signals import (
 
 FIRING = ("IF", "LIF", "CubaLIF")
 GRADED = ("I", "LI", "CubaLI")
-NOT_EXACT = "NB401"  # no closed form between two events
+NOT_EXACT = "NB305"  # no closed form between two events
 MOST_RATES = 32  # a matter of time (its cube, per neuron): rounding stays near 1e-12 beyond
 
 
