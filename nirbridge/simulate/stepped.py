@@ -7,9 +7,12 @@ and c follow from the NIR parameters, and when spikes, resets and loops act, is 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import nir
@@ -25,6 +28,7 @@ from nirbridge.graph.shapes import Shape, infer
 from nirbridge.graph.topology import Topology
 from nirbridge.graph.verify import verify
 from nirbridge.rasters import check_raster
+from nirbridge.simulate import stepped_plan
 
 Getter = Callable[[], Signal]
 
@@ -57,8 +61,14 @@ def simulate_stepped(
     record: bool = False,
     *,
     dtype: type[np.floating[Any]] = np.float64,
+    threads: int | None = None,
 ) -> FloatRecording:
     """Run a graph step by step on a raster of spike counts.
+
+    Networks of populations that are joined by linear maps within the step run compiled; the first
+    call on a machine takes some seconds for that. With Delay nodes, with maps that are too large
+    as matrices, and where Numba is told not to compile (``NUMBA_DISABLE_JIT``), the readable rules
+    are run instead: the same arithmetic, but sums may be rounded in another order.
 
     Parameters
     ----------
@@ -73,6 +83,9 @@ def simulate_stepped(
         Whether to record currents and membranes.
     dtype
         Precision of all states: ``float64``, or ``float32`` as in the frameworks.
+    threads
+        Most threads for a batch; by default as many as the process may use. The readable rules
+        use one.
 
     Raises
     ------
@@ -81,15 +94,131 @@ def simulate_stepped(
         for a raster that does not fit.
 
     """
+    return _simulate(graph, raster, dynamics, record, dtype, threads, compiled=True)
+
+
+def _simulate(
+    graph: nir.NIRGraph,
+    raster: Any,
+    dynamics: Dynamics | None,
+    record: bool,
+    dtype: type[np.floating[Any]],
+    threads: int | None,
+    *,
+    compiled: bool,
+) -> FloatRecording:
+    """As :func:`simulate_stepped`; ``compiled=False`` runs the readable rules on any network."""
     from nirbridge.timing import resolve  # which itself reads graphs
 
+    dtype = np.dtype(dtype).type
     refuse_all(verify(graph))
     flat = inline(graph)
-    network = _Network(flat, resolve(flat, dynamics=dynamics), dtype)
-    counts = check_raster(raster, network.n_in)
+    how = resolve(flat, dynamics=dynamics)
+    shapes, _ = infer(flat)
+    counts = check_raster(raster, sum(_size(shapes[n][0]) for n in _inputs(flat)))
     batched = counts.ndim == 3
-    recording = network.run(counts if batched else counts[None], record)
+    samples = counts if batched else counts[None]
+    topology = Topology(flat, how.layer_delay)
+    prepared = _prepared(flat, how, topology, shapes, dtype) if compiled else None
+    if prepared is None:
+        recording = _Network(flat, how, topology, shapes, dtype).run(samples, record)
+    else:
+        recording = _run_compiled(prepared, samples, how.output_lag, record, threads)
     return recording if batched else _unbatched(recording)
+
+
+def _prepared(
+    flat: nir.NIRGraph,
+    dynamics: Dynamics,
+    topology: Topology,
+    shapes: dict[str, tuple[Shape, Shape]],
+    dtype: type[np.floating[Any]],
+) -> stepped_plan.Network | None:
+    """The network for the kernel, if it takes it. The raster plays no part in that.
+
+    So a sample gives the same numbers alone and in a batch, cut short and whole.
+    """
+    from numba import config as numba_config  # a slow import, so not at that of the package
+
+    if numba_config.DISABLE_JIT or dtype not in (np.float32, np.float64):
+        return None
+    try:
+        return stepped_plan.Network(flat, dynamics, topology, shapes, dtype)
+    except stepped_plan.DoesNotFit:
+        return None
+
+
+def _run_compiled(
+    network: stepped_plan.Network,
+    counts: NDArray[Any],
+    lag: int,
+    record: bool,
+    threads: int | None,
+) -> FloatRecording:
+    """Run the kernel on tables for this raster, and name what it has recorded."""
+    batch, steps, _ = counts.shape
+    highest = counts.max(initial=0)
+    plan = network.plan(batch * steps, record, graded_input=highest > 1)
+    # Writeable, although nobody writes: the kernel is compiled for one kind of array only.
+    number = np.uint8 if highest <= np.iinfo(np.uint8).max else network.dtype
+    spikes = np.require(counts, number, ["C", "A", "W"])
+    records = tuple(np.empty(size, network.dtype) for size in plan.sizes)
+    _share(plan, spikes, records, max(1, min(batch, threads or _cores())))
+    found = [
+        {
+            name: values[at : at + batch * steps * size].reshape(batch, steps, size)
+            for name, (at, size) in place.items()
+        }
+        for place, values in zip(plan.places, records, strict=True)
+    ]
+    if lag:
+        found[0] = {name: _late(values) for name, values in found[0].items()}
+    return FloatRecording(*found)
+
+
+def _share(
+    plan: stepped_plan.Plan,
+    spikes: NDArray[Any],
+    records: tuple[NDArray[Any], ...],
+    workers: int,
+) -> None:
+    """Share the batch among threads; the kernel releases Python's lock."""
+    from nirbridge.simulate.stepped_kernel import run
+
+    batch = len(spikes)
+    tables = (plan.populations, plan.terms, plan.slots)
+    bounds = pairwise(batch * k // workers for k in range(workers + 1))
+    first, *others = (
+        (spikes, a, b, plan.scratch(b - a), tables, plan.arrays, records) for a, b in bounds
+    )
+    if not others:
+        run(*first)
+        return
+    with ThreadPoolExecutor(len(others)) as pool:
+        pieces = [pool.submit(run, *piece) for piece in others]
+        run(*first)
+    for piece in pieces:
+        piece.result()
+
+
+def _late(values: NDArray[Any]) -> NDArray[Any]:
+    """An output one step later."""
+    return np.concatenate([np.zeros_like(values[:, :1]), values[:, :-1]], axis=1)
+
+
+def _cores() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _inputs(flat: nir.NIRGraph) -> list[str]:
+    return sorted(n for n, x in flat.nodes.items() if kind(x) == "Input")
+
+
+def _size(shape: Shape) -> int:
+    return int(np.prod(shape))
 
 
 def _unbatched(recording: FloatRecording) -> FloatRecording:
@@ -191,13 +320,17 @@ def _cast(flat: nir.NIRGraph, dtype: Any) -> nir.NIRGraph:
 class _Network:
     """A flat graph turned into functions that fetch the input of each population."""
 
-    def __init__(self, flat: nir.NIRGraph, dynamics: Dynamics, dtype: Any):
-        self.dynamics, self.dtype = dynamics, dtype
+    def __init__(
+        self,
+        flat: nir.NIRGraph,
+        dynamics: Dynamics,
+        topology: Topology,
+        shapes: dict[str, tuple[Shape, Shape]],
+        dtype: Any,
+    ):
+        self.dynamics, self.topology, self.shapes, self.dtype = dynamics, topology, shapes, dtype
         self.flat = _cast(flat, dtype)
-        self.topology = Topology(flat, dynamics.layer_delay)
-        self.shapes, _ = infer(flat)
-        self.inputs = sorted(n for n, x in flat.nodes.items() if kind(x) == "Input")
-        self.n_in = sum(int(np.prod(self.shapes[n][0])) for n in self.inputs)
+        self.inputs = _inputs(flat)
 
     def run(self, counts: NDArray[Any], record: bool) -> FloatRecording:
         batch, steps, _ = counts.shape
@@ -219,17 +352,13 @@ class _Network:
             "v": {n: [] for n in self.populations if record},
         }
         for t in range(steps):
-            if self.dynamics.output_lag:  # what the step before has left
-                for name, row in made["outputs"].items():
-                    row.append(fetch[name]() if t else self._silence(name, batch))
             self._present(counts[:, t])
             for population in self.populations.values():
                 population.past = [population.value, *population.past[:-1]]
             for name, population in self.populations.items():
                 population.advance(fetch[name]())
-            if not self.dynamics.output_lag:
-                for name, row in made["outputs"].items():
-                    row.append(fetch[name]())
+            for name, row in made["outputs"].items():
+                row.append(fetch[name]())
             for name, row in made["spikes"].items():
                 row.append(self.populations[name].value)
             for part in ("i", "v"):
@@ -237,21 +366,19 @@ class _Network:
                     row.append(getattr(self.populations[name], part))
             for line in self.delays:
                 line.advance()
-        return FloatRecording(
-            **{
-                part: {name: self._stack(rows, name, batch) for name, rows in content.items()}
-                for part, content in made.items()
-            }
-        )
-
-    def _silence(self, name: str, batch: int) -> Signal:
-        return np.zeros((batch, *self.shapes[name][0]), self.dtype)
+        found = {
+            part: {name: self._stack(rows, name, batch) for name, rows in content.items()}
+            for part, content in made.items()
+        }
+        if self.dynamics.output_lag:
+            found["outputs"] = {name: _late(values) for name, values in found["outputs"].items()}
+        return FloatRecording(**found)
 
     def _stack(self, rows: list[Signal], name: str, batch: int) -> NDArray[Any]:
         size = int(np.prod(self.shapes[name][1]))
         if not rows:
             return np.zeros((batch, 0, size), self.dtype)
-        return np.stack([row.reshape(batch, -1) for row in rows], axis=1)
+        return np.stack([row.reshape(batch, size) for row in rows], axis=1)
 
     def _present(self, counts: NDArray[Any]) -> None:
         """Show one step of the raster to the Inputs."""
