@@ -12,8 +12,6 @@ from __future__ import annotations
 import nir
 import numpy as np
 
-from nirbridge.graph.nodes import kind
-
 
 def repair(graph: nir.NIRGraph, path: str = "") -> tuple[nir.NIRGraph, list[str]]:
     """A mended copy of ``graph`` (nodes are shared where untouched) and one sentence per repair."""
@@ -52,7 +50,7 @@ def _drop_unit_axes(
     for source, target in edges:
         for name, other in ((target, source), (source, target)):
             end, neighbour = nodes.get(name), nodes.get(other)
-            if kind(end) not in ("Input", "Output") or neighbour is None:
+            if not isinstance(end, (nir.Input, nir.Output)) or neighbour is None:
                 continue
             shape = _shape(end, "input")
             real = _shape(neighbour, "output" if name == target else "input")
@@ -73,5 +71,7 @@ def _shape(node: nir.NIRNode, side: str) -> tuple[int, ...] | None:
     types = node.input_type if side == "input" else node.output_type
     if not types or len(types) != 1:
         return None
-    value = next(iter(types.values()))
-    return None if value is None else tuple(int(n) for n in np.atleast_1d(value))
+    value = np.atleast_1d(np.asarray(next(iter(types.values()))))
+    if value.dtype.kind not in "iu":
+        return None
+    return tuple(int(n) for n in value)

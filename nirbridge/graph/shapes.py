@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import nir
@@ -11,6 +12,9 @@ from nirbridge.diagnostics import Diagnostic, diagnose
 from nirbridge.graph.nodes import is_neuron, kind
 
 Shape = tuple[int, ...]
+
+LARGEST_SIGNAL = 2**24  # values; far beyond every chip, and small enough for any machine
+MAX_AXES = 32
 
 
 class ShapeError(ValueError):
@@ -51,6 +55,15 @@ def infer(graph: nir.NIRGraph) -> tuple[dict[str, tuple[Shape, Shape]], list[Dia
                         found=f"{arriving} from {source}",
                     )
                 )
+    fed = {b for _, b in graph.edges}
+    for name, node in graph.nodes.items():
+        if name not in shapes and name not in fed:
+            limit = f"an input of known shape for {kind(node)}"
+            problems.append(diagnose("NB204", node=name, limit=limit, found="none"))
+    for name, both in shapes.items():
+        if max(map(prod, both)) > LARGEST_SIGNAL:
+            limit = f"a signal of at most {LARGEST_SIGNAL} values"
+            problems.append(diagnose("NB204", node=name, limit=limit, found=f"{both}"))
     return shapes, problems
 
 
@@ -95,9 +108,11 @@ def output_shape(node: nir.NIRNode, shape: Shape) -> Shape:
             raise ShapeError("(channels, height, width)")
         return (shape[0], *_slide(shape[1:], node.kernel_size, node.stride, node.padding, 1))
     if name == "Flatten":
-        start = range(len(shape))[int(node.start_dim)] if shape else 0
-        end = range(len(shape))[int(node.end_dim)] if shape else 0
-        return (*shape[:start], int(np.prod(shape[start : end + 1])), *shape[end + 1 :])
+        dims = [int(node.start_dim), int(node.end_dim)]
+        start, end = (dim + len(shape) if dim < 0 else dim for dim in dims)
+        if not 0 <= start <= end < len(shape):
+            raise ShapeError(f"a signal with the axes {dims[0]} to {dims[1]}")
+        return (*shape[:start], prod(shape[start : end + 1]), *shape[end + 1 :])
     raise ShapeError(f"a primitive with a known shape rule, not {name}")
 
 
@@ -106,6 +121,8 @@ def _slide(space: Shape, kernel: Any, stride: Any, padding: Any, dilation: Any) 
     n = len(space)
     if isinstance(padding, str):
         if padding == "same":
+            if np.any(np.asarray(stride) != 1):
+                raise ShapeError("a stride of 1 with padding 'same'")
             return space
         padding = 0
     given = (kernel, stride, padding, dilation)
