@@ -7,6 +7,7 @@ known to be bounded and to match the bytes that are there.
 from __future__ import annotations
 
 import csv
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -22,6 +23,22 @@ from nirbridge.simulate import Recording
 from nirbridge.simulate.recording import RECORDED
 
 MAX_BYTES = 2**31
+
+# What NumPy's header parser, the zip reader and the CSV reader raise over damaged files.
+DAMAGE = (
+    ValueError,
+    TypeError,
+    SyntaxError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    csv.Error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def read_raster(
@@ -60,7 +77,7 @@ def read_raster(
             raise refuse("NB803", node=path.name, limit=".npy, .npz, .csv", found=path.suffix)
     except Refused:
         raise
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error, KeyError) as error:
+    except DAMAGE as error:
         found = (str(error) or type(error).__name__).splitlines()[0][:120]
         raise refuse("NB803", node=path.name, limit="an undamaged file", found=found) from None
     return check_raster(x, n_in), y

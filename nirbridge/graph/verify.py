@@ -162,7 +162,9 @@ def _check_parameters(name: str, node: nir.NIRNode) -> list[Diagnostic]:
                 diagnose("NB201", node=name, limit=f"numbers in {field}", found=str(array.dtype))
             )
         elif array.size:
-            problems += _check_values(name, field, np.asarray(array, np.float64))
+            with np.errstate(invalid="ignore"):  # a signalling NaN is found as any other
+                numbers = np.asarray(array, np.float64)
+            problems += _check_values(name, field, numbers)
     if problems:
         return problems
     problems += _check_shapes(name, node, values)
