@@ -188,17 +188,18 @@ def _share(
     batch = len(spikes)
     tables = (plan.populations, plan.terms, plan.slots)
     bounds = pairwise(batch * k // workers for k in range(workers + 1))
-    first, *others = (
+    pieces: list[tuple[Any, ...]] = [
         (spikes, a, b, plan.scratch(b - a), tables, plan.arrays, records) for a, b in bounds
-    )
+    ]
+    first, *others = pieces
     if not others:
         run(*first)
         return
     with ThreadPoolExecutor(len(others)) as pool:
-        pieces = [pool.submit(run, *piece) for piece in others]
+        running = [pool.submit(run, *piece) for piece in others]
         run(*first)
-    for piece in pieces:
-        piece.result()
+    for one in running:
+        one.result()
 
 
 def _late(values: NDArray[Any]) -> NDArray[Any]:
