@@ -27,7 +27,9 @@ LIBRARIES: dict[str, Library] = {
         Library("snntorch", ("torch", "snntorch"), 'pip install "nirbridge[snntorch]"'),
         Library("norse", ("torch", "norse.torch"), 'pip install "nirbridge[norse]"'),
         Library("rockpool", ("torch", "rockpool.nn.modules"), "pip install rockpool torch"),
-        Library("sinabs", ("torch", "sinabs.layers"), "pip install --no-deps sinabs; pip install pbr"),
+        Library(
+            "sinabs", ("torch", "sinabs.layers"), "pip install --no-deps sinabs; pip install pbr"
+        ),
         Library(
             "spikingjelly",
             ("torch", "spikingjelly.activation_based.neuron"),

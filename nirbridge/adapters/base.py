@@ -88,7 +88,7 @@ class Cell:
 
         def full(name: str, value: Any) -> Array:
             try:
-                return np.broadcast_to(np.asarray(value, np.float64), shape).copy()
+                return np.array(np.broadcast_to(np.asarray(value, np.float64), shape), np.float64)
             except ValueError:
                 raise unsupported(
                     path, f"{name} of shape {shape}", np.shape(value), "give one value per neuron"

@@ -184,7 +184,7 @@ def to_layer(node: nir.NIRNode) -> Any:
     elif name in ("Conv1d", "Conv2d"):
         layer = _torch_conv(node)
     elif name == "AvgPool2d":
-        layer = nn.AvgPool2d(*(_pair(v) for v in (node.kernel_size, node.stride, node.padding)))
+        layer = nn.AvgPool2d(_pair(node.kernel_size), _pair(node.stride), _pair(node.padding))
     elif name == "Flatten":
         start, end = int(node.start_dim), int(node.end_dim)
         return nn.Flatten(start + 1 if start >= 0 else start, end + 1 if end >= 0 else end)
@@ -204,7 +204,8 @@ def _torch_conv(node: nir.NIRNode) -> Any:
     padding = node.padding
     if not isinstance(padding, str):
         padding = tuple(int(v) for v in np.broadcast_to(np.asarray(padding, int), size))
-    return (nn.Conv1d if size == 1 else nn.Conv2d)(
+    kinds: Any = nn.Conv1d if size == 1 else nn.Conv2d
+    return kinds(
         per_group * groups,
         out,
         node.weight.shape[2:],

@@ -116,6 +116,12 @@ def network_class() -> Any:
     class Unit(nn.Module):
         """A population: a framework's cell, its input scaled and shifted."""
 
+        gain: Any
+        offset: Any
+        shift: Any
+        v_reset: Any
+        c: Any
+
         def __init__(self, part: Part, cell: Cell, composed: bool, spike: Any):
             super().__init__()
             self.module, self.part, self.cell, self.composed = part.module, part, cell, composed
@@ -322,6 +328,7 @@ class _Run:
     states: dict[str, Any] = field(default_factory=dict)
     now: dict[Any, Any] = field(default_factory=dict)
     lines: dict[str, list[Any]] = field(default_factory=dict)
+    delayed: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         net = self.network

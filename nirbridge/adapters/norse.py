@@ -49,7 +49,8 @@ def _times(model: Any) -> int:
 
 def _default_dt(model: Any) -> float:
     """The step of the first cell."""
-    return next((float(m.dt) for _, m in model.named_modules() if is_cell(m) and hasattr(m, "dt")), DT)
+    cells = (m for _, m in model.named_modules() if is_cell(m) and hasattr(m, "dt"))
+    return next((float(m.dt) for m in cells), DT)
 
 
 def populate(path: str, module: Any, shape: Shape, dt: float) -> Population:
@@ -115,7 +116,7 @@ def _number(value: Any) -> Any:
 
 
 def _rate(module: Any, tau_inv: Any) -> Any:
-    """k = dt·τ⁻¹, in the precision in which the cell multiplies."""
+    """Rate k = dt·τ⁻¹, in the precision in which the cell multiplies."""
     import torch
 
     return layers.array(module.dt * torch.as_tensor(tau_inv)).astype(np.float64)
@@ -239,7 +240,7 @@ def _stepper(sends: int) -> Any:
 
 
 def _starter(kind: Any) -> Any:
-    def start(module: Any, x: Any, v: Any) -> Any:
+    def start(_module: Any, x: Any, v: Any) -> Any:
         values = {"v": x.new_zeros(x.shape) if v is None else v}
         if "i" in kind._fields:
             values["i"] = x.new_zeros(x.shape)
@@ -248,7 +249,7 @@ def _starter(kind: Any) -> Any:
     return start
 
 
-def _put(module: Any, state: Any, v: Any) -> Any:
+def _put(_module: Any, state: Any, v: Any) -> Any:
     return state._replace(v=v)
 
 

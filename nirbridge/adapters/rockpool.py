@@ -26,7 +26,7 @@ MANY = 2.0**16  # max_spikes_per_dt that stands for no limit
 NEVER = 1e30  # a threshold that is not reached
 
 
-def layer(path: str, module: Any) -> nir.NIRNode | None:
+def layer(_path: str, module: Any) -> nir.NIRNode | None:
     """The node of a LinearTorch, whose weights are (in, out)."""
     if type(module).__name__ != "LinearTorch":
         return None
@@ -114,7 +114,7 @@ def _prepare(model: Any) -> None:
 
 
 FRAMEWORK = Framework(
-    "rockpool", is_cell, populate, _default_dt, times=lambda model: 1, prepare=_prepare, layer=layer
+    "rockpool", is_cell, populate, _default_dt, times=lambda _: 1, prepare=_prepare, layer=layer
 )
 
 
@@ -211,7 +211,7 @@ def _stepper(sends: int) -> Any:
         for name, value in zip(_states(module), state, strict=True):
             module._buffers[name] = value
         spikes, _, record = module.evolve(x.reshape(len(x), 1, -1), record=True)
-        new = tuple((record[n] if n in record else spikes)[:, 0] for n in _states(module))
+        new = tuple(record.get(n, spikes)[:, 0] for n in _states(module))
         out = spikes[:, 0] if sends == 0 else new[0]
         return out.reshape(x.shape), new
 
@@ -228,7 +228,7 @@ def _start(module: Any, x: Any, v: Any) -> State:
     return (membrane, flat[..., None], flat)[: len(_states(module))]
 
 
-def _put(module: Any, state: State, v: Any) -> State:
+def _put(_module: Any, state: State, v: Any) -> State:
     return (v.reshape(state[0].shape), *state[1:])
 
 

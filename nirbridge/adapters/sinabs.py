@@ -9,6 +9,7 @@ of time; a step is taken for 1e-3 s.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import nir
@@ -66,22 +67,26 @@ def _number(value: Any) -> Any:
 def _recurrent(path: str, module: Any) -> nir.NIRNode:
     from torch import nn
 
-    if isinstance(module.rec_connect, nn.Linear):
-        return layers.linear(module.rec_connect)
-    found = type(module.rec_connect).__name__
-    raise unsupported(path, "rec_connect as one Linear layer", found, "use torch.nn.Linear")
+    if not isinstance(module.rec_connect, nn.Linear):
+        found = type(module.rec_connect).__name__
+        raise unsupported(path, "rec_connect as one Linear layer", found, "use torch.nn.Linear")
+    if module.rec_connect.bias is not None:
+        limit = "rec_connect without a bias, which Sinabs adds from the second step on only"
+        remedy = "use Linear(..., bias=False), and the bias of the layer before"
+        raise unsupported(path, limit, "a bias", remedy)
+    return layers.linear(module.rec_connect)
 
 
 def _dynamics(path: str, module: Any, dt: float) -> Dynamics:
-    base = {"scheme": "exponential", "comparison": ">="}
+    base = Dynamics(dt, scheme="exponential", comparison=">=")
     if module.spike_fn is None:
-        return Dynamics(dt, **base)
+        return base
     many = _spikes(path, module.spike_fn)
     reset = type(module.reset_fn).__name__
     if reset == "MembraneSubtract" and module.reset_fn.subtract_value is None:
-        return Dynamics(dt, reset="subtract", spikes_per_step=many, **base)
+        return replace(base, reset="subtract", spikes_per_step=many)
     if reset == "MembraneReset" and module.reset_fn.reset_value == 0 and many == 1:
-        return Dynamics(dt, **base)
+        return base
     limit = "MembraneSubtract(), or MembraneReset(0) with SingleSpike"
     raise unsupported(path, limit, repr(module.reset_fn), "use MembraneSubtract()")
 
@@ -115,7 +120,7 @@ def _prepare(model: Any) -> None:
 
 
 FRAMEWORK = Framework(
-    "sinabs", is_cell, populate, lambda model: DT, times=_times, prepare=_prepare
+    "sinabs", is_cell, populate, lambda _: DT, times=_times, prepare=_prepare
 )
 
 
@@ -131,7 +136,7 @@ class Sinabs:
         """A single spike with the default surrogate."""
         from sinabs.activation import SingleExponential, SingleSpike
 
-        return SingleSpike.apply(x, x.new_zeros(()), SingleExponential())
+        return SingleSpike.apply(x + 1, x.new_ones(()), SingleExponential())
 
     def native(self, cell: Cell) -> Part | None:
         """The layer that does what is wanted by itself, if there is one."""

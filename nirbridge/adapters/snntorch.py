@@ -103,7 +103,7 @@ def _dynamics(path: str, module: Any, kind: str, dt: float) -> Dynamics:
         "a reset to zero that keeps the next step's input",
         f"{kind} with reset_mechanism='zero', delayed: the step after a spike is discarded",
         "use reset_delay=False"
-        + (" (RSynaptic ignores it: use reset_mechanism='subtract')" if kind == "RSynaptic" else ""),
+        + ("; RSynaptic ignores it: use 'subtract'" if kind == "RSynaptic" else ""),
     )
 
 
@@ -125,7 +125,7 @@ def _prepare(model: Any) -> None:
             module.reset_mem()
 
 
-FRAMEWORK = Framework("snntorch", is_cell, populate, lambda model: DT, prepare=_prepare)
+FRAMEWORK = Framework("snntorch", is_cell, populate, lambda _: DT, prepare=_prepare)
 
 
 class SnnTorch:
@@ -196,7 +196,7 @@ def _start(module: Any, x: Any, v: Any) -> State:
     return (x.new_zeros(x.shape), membrane) if hasattr(module, "alpha") else (membrane,)
 
 
-def _put(module: Any, state: State, v: Any) -> State:
+def _put(_module: Any, state: State, v: Any) -> State:
     return (*state[:-1], v)
 
 

@@ -67,8 +67,7 @@ def _cell(path: str, module: Any, shape: Shape, dt: float) -> Cell:
         raise unsupported(path, limit, name, "use LIFNode or CUBALIFNode")
     hard = module.v_reset is not None
     rest = _number(module.v_reset) if hard else np.zeros(())
-    words = {} if hard else {"reset": "subtract"}
-    how = Dynamics(dt, comparison=">=", **words)
+    how = Dynamics(dt, reset="value" if hard else "subtract", comparison=">=")
     decays: dict[str, Any] = {"B": 1.0}
     if name == "CUBALIFNode":
         decays = {"A": _number(module.c_decay), "B": _number(module.v_decay)}
@@ -100,7 +99,7 @@ def _prepare(model: Any) -> None:
 
 
 FRAMEWORK = Framework(
-    "spikingjelly", is_cell, populate, lambda model: DT, times=_times, prepare=_prepare
+    "spikingjelly", is_cell, populate, lambda _: DT, times=_times, prepare=_prepare
 )
 
 

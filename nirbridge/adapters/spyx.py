@@ -30,7 +30,6 @@ from nirbridge.diagnostics import Diagnostic, diagnose, refuse_all
 from nirbridge.dynamics import Dynamics
 from nirbridge.graph.inline import inline
 from nirbridge.graph.nodes import kind
-from nirbridge.graph.shapes import infer
 from nirbridge.graph.topology import Topology
 from nirbridge.graph.verify import verify
 from nirbridge.optional import need
@@ -126,10 +125,9 @@ def _array(parameter: Any) -> Any:
 
 def _linear(layer: Any) -> nir.NIRNode:
     weight = _array(layer.kernel).T.copy()
-    bias = getattr(layer, "bias", None)
-    if bias is None or getattr(bias, "value", bias) is None:
+    if not layer.use_bias:
         return nir.Linear(weight)
-    return nir.Affine(weight, _array(bias))
+    return nir.Affine(weight, _array(layer.bias))
 
 
 def run(model: Any, x: Any) -> Any:
@@ -158,7 +156,6 @@ def build(graph: nir.NIRGraph, dynamics: Dynamics, strict: bool) -> Any:
     spyx = need("spyx")
     refuse_all(verify(graph))
     flat = inline(graph)
-    shapes, _ = infer(flat)
     late = dynamics.layer_delay == 1
     if late and not dynamics.output_lag and kind(flat.nodes[_chain(flat)[-1][0]]) != "LI":
         raise _differs("graph", "layer_delay=1 with output_lag=1", "output_lag=0")
@@ -281,7 +278,7 @@ def canonical_class() -> Any:
             self.looped, self.biased = loop is not None, kind(loop) == "Affine"
             if loop is not None:
                 self.recurrent_w = nnx.Param(jnp.asarray(loop.weight.T, jnp.float32))
-            if self.biased:
+            if loop is not None and self.biased:
                 self.recurrent_b = nnx.Param(jnp.asarray(loop.bias, jnp.float32))
             self.spike = superspike()
 

@@ -44,10 +44,10 @@ class Framework:
     is_cell: Callable[[Any], bool]
     populate: Callable[[str, Any, Shape, float], Population]
     default_dt: Callable[[Any], float]
-    times: Callable[[Any], int] = lambda model: 0
+    times: Callable[[Any], int] = lambda _: 0
     unwrap: Callable[[Any], Any] = lambda module: module
-    prepare: Callable[[Any], None] = lambda model: None
-    layer: Callable[[str, Any], nir.NIRNode | None] = lambda path, module: None
+    prepare: Callable[[Any], None] = lambda _: None
+    layer: Callable[[str, Any], nir.NIRNode | None] = lambda _path, _module: None
     words: dict[str, Any] = field(default_factory=dict)
 
 
@@ -125,7 +125,7 @@ class _Writer:
                 for source in self._senders(call.sources):
                     self.made.join(source, node)
         last = self._senders(set(self.wiring.output))
-        self.made.add(OUTPUT, nir.Output(np.asarray(self._shape_of(set(self.wiring.output)))))
+        self.made.add(OUTPUT, nir.Output(np.array(self._shape_of(set(self.wiring.output)))))
         for source in last:
             self.made.join(source, OUTPUT)
         return self.made.graph(self.dt, **self.framework.words)

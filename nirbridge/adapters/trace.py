@@ -17,7 +17,7 @@ from nirbridge.adapters.base import UNTRACED
 from nirbridge.diagnostics import Refused, refuse
 
 INPUT, OUTPUT = "input", "output"
-SAME = {"detach", "clone", "contiguous", "to", "float", "type", "requires_grad_", "stack", "dropout"}
+SAME = {"detach", "clone", "contiguous", "to", "float", "type", "requires_grad_", "stack"}
 FRESH = {"zeros_like", "ones_like", "empty_like", "rand_like", "new_zeros", "full_like"}
 SUMS = {"add", "__add__", "__radd__", "__iadd__", "add_"}
 SHAPES = {"flatten", "reshape", "view", "squeeze", "unsqueeze"}
@@ -59,7 +59,7 @@ class Wiring:
     muted: int = 0
     passes: int = 0
     sliced: tuple[str, int] | None = None
-    output: Sources = frozenset()
+    output: frozenset[str] = frozenset()
 
     def sources(self, tensor: Any) -> Sources | None:
         """Where a tensor comes from; None if from no signal."""
@@ -115,9 +115,8 @@ class Wiring:
         while wanted in self.calls:
             known = self.calls[wanted]
             again = self.sliced is not None or known.last_pass < self.passes  # a later step
-            if sources == known.sources and (again or not _has_state(module)) or (
-                again and (sources >= known.sources or sources <= known.sources)
-            ):
+            same = sources == known.sources and not _has_state(module)
+            if same or (again and (sources >= known.sources or sources <= known.sources)):
                 known.sources |= sources
                 known.times += 1
                 known.last_pass = self.passes
@@ -152,11 +151,14 @@ class Wiring:
     def _follow(
         self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], inputs: list[Any], out: Any
     ) -> Sources:
-        first, *rest = [self.sources(t) for t in inputs]
-        assert first is not None
-        for sources in (first, *rest):
+        found: list[frozenset[str]] = []
+        for tensor in inputs:
+            sources = self.sources(tensor)
             if isinstance(sources, Lost):
                 return sources
+            assert sources is not None
+            found.append(sources)
+        first, *rest = found
         if name in SUMS:
             return self._sum(name, args, kwargs)
         if name in SAME and all(s == first for s in rest):
@@ -334,7 +336,7 @@ def _hook(model: Any, wiring: Wiring, stack: ExitStack) -> None:
             inside |= {id(m) for _, m in module.named_modules()}
         label = name or type(module).__name__.lower()
 
-        def before(m: Any, args: Any, *, name: str = label, leaf: bool = leaf) -> None:
+        def before(_m: Any, _args: Any, *, name: str = label, leaf: bool = leaf) -> None:
             wiring.enter(name, leaf)
 
         def after(m: Any, args: Any, out: Any, *, name: str = label, leaf: bool = leaf) -> None:
