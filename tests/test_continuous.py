@@ -466,7 +466,7 @@ def runaway() -> nir.NIRGraph:
         (loop_of_graded(), {}, "NB305", "a loop of a, w"),
         (chain(li(DT), nir.Delay(column(DT)), lif(DT)), {}, "NB305", "Delay"),
         (chain(li(DT), nir.Threshold(column(0.5)), lif(DT)), {}, "NB305", "Threshold"),
-        (chain(nir.Delay(column(-DT)), lif(DT)), {}, "NB305", "-0.001"),
+        (chain(nir.Delay(column(-DT)), lif(DT)), {}, "NB202", "-0.001"),
         (
             chain(
                 nir.Linear(np.ones((40, 1))),
