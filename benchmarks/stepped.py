@@ -350,7 +350,7 @@ def spyx(w: Weights) -> Contender:
     w_in, w_out = jnp.asarray(w.w_in.T), jnp.asarray(w.w_out.T)
     definition, parameters = nnx.split((hidden, readout))
 
-    @jax.jit
+    @jax.jit  # type: ignore[untyped-decorator]
     def scan(parameters: Any, x: Any) -> Any:
         hidden, readout = nnx.merge(definition, parameters)
 

@@ -67,7 +67,9 @@ RULES: dict[str, Rule] = {
         "verify", "parameters are finite numbers", "look for NaN or inf in the trained model"
     ),
     "NB202": Rule(
-        "verify", "time constants are greater than zero", "give tau in seconds, greater than 0"
+        "verify",
+        "time constants are greater than zero, delays not below it",
+        "give tau in seconds, greater than 0",
     ),
     "NB203": Rule(
         "verify", "an edge joins two nodes of its graph", "correct the edge or add the node"

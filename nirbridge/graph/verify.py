@@ -94,7 +94,9 @@ def _check_names(graph: nir.NIRGraph) -> list[Diagnostic]:
 
 
 def _is_name(name: str) -> bool:
-    return isinstance(name, str) and name.isprintable() and "/" not in name and bool(name.strip("."))
+    if not isinstance(name, str):
+        return False
+    return name.isprintable() and "/" not in name and bool(name.strip("."))
 
 
 def _names(graph: nir.NIRGraph, path: str) -> Iterator[str]:
@@ -140,7 +142,7 @@ def _check_ports(graph: nir.NIRGraph, path: str, source: str, target: str) -> li
     if len(starts) == len(ends):
         return []
     found = f"{len(starts)} ({', '.join(starts)}) into {len(ends)} ({', '.join(ends)})"
-    remedy = "give the nested graph one Input and one Output, or put its nodes into the outer graph"
+    remedy = "give the nested graph one Input and one Output, or put its nodes outside"
     return [
         diagnose(
             "NB203",
