@@ -10,6 +10,9 @@ negative ones.
 The values that populations send are kept in a ring of as many steps as the longest delay, one
 ``slot`` for a step: for each sample the values of all populations, one after the other, and in the
 same places the numbers of the neurons whose value is not 0.
+
+Numba keeps the compiled kernel until this file changes. Whoever changes a constant of
+``stepped_plan.py`` must touch it.
 """
 
 from __future__ import annotations
@@ -23,7 +26,6 @@ from nirbridge.simulate import stepped_plan as plan
 from nirbridge.simulate.kernel import _compiled, _inlined
 from nirbridge.simulate.lanes import count_bits, lowest_bit
 
-_SIDE_BY_SIDE = np.uint64(plan.SIDE_BY_SIDE)
 _BYTES = lanes.BYTES
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
 _AHEAD = np.uint64(4)  # sources listed without asking whether there are more: a guess less
@@ -243,12 +245,12 @@ def run(
     steps, n_populations = np.uint64(raster.shape[1]), np.uint64(populations.shape[0])
     step = np.uint64(_BYTES // A.itemsize)
     last, width = np.uint64(last_sample), np.uint64(A.shape[0])
-    most = min(_SIDE_BY_SIDE, last - np.uint64(first_sample))
     i, v, x, values = scratch
+    most = np.uint64(x.shape[0]) // width  # samples side by side
     ring = values, np.zeros(slots * most * width, np.uint32)
     counts = np.zeros((slots, n_populations, most), np.uint64)
-    for b in range(np.uint64(first_sample), last, _SIDE_BY_SIDE):
-        samples = min(_SIDE_BY_SIDE, last - b)
+    for b in range(np.uint64(first_sample), last, most):
+        samples = min(most, last - b)
         i[:], v[:], values[:], counts[:] = 0, 0, 0, 0
         for t in range(steps):
             slot, slot_before = t % slots, (t + slots - _ONE) % slots

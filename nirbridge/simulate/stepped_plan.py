@@ -351,21 +351,27 @@ class _Weights:
 
     def __init__(self, dtype: type[np.floating[Any]], lanes: int):
         self.dtype, self.lanes, self.length = dtype, lanes, 0
-        self.pieces: list[NDArray[Any]] = []
+        self.terms: list[tuple[int, Array]] = []
 
     def add(self, matrix: Array) -> int:
         """Append a matrix or a diagonal; where it begins."""
-        first, out = self.length, matrix.shape[-1]
-        padded = np.zeros((*matrix.shape[:-1], -(-out // self.lanes) * self.lanes), self.dtype)
-        padded[..., :out] = matrix
-        if matrix.ndim == 2:
-            padded = padded.reshape(len(matrix), -1, self.lanes).swapaxes(0, 1)
-        self.pieces.append(padded.ravel())
-        self.length += padded.size
+        first = self.length
+        self.terms.append((first, matrix))
+        blocks = -(-matrix.shape[-1] // self.lanes)
+        self.length += blocks * self.lanes * (len(matrix) if matrix.ndim == 2 else 1)
         return first
 
     def joined(self) -> NDArray[Any]:
         """One array of them all."""
-        all_weights = aligned(self.length, self.dtype)
-        np.concatenate([*self.pieces, np.zeros(0, self.dtype)], out=all_weights)
-        return all_weights
+        weights = aligned(self.length, self.dtype)
+        for first, matrix in self.terms:
+            if matrix.ndim == 1:
+                weights[first : first + len(matrix)] = matrix
+                continue
+            size = len(matrix) * self.lanes
+            for k in range(0, matrix.shape[1], self.lanes):
+                part = matrix[:, k : k + self.lanes]
+                block = weights[first : first + size].reshape(len(matrix), self.lanes)
+                block[:, : part.shape[1]] = part
+                first += size
+        return weights
