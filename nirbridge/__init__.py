@@ -1,5 +1,6 @@
 """From a spiking network in NIR to a verified configuration of a Xylo chip."""
 
+from nirbridge.adapters import build, export
 from nirbridge.deployment import Deployment, load
 from nirbridge.diagnostics import Diagnostic, Refused
 from nirbridge.dynamics import Dynamics
@@ -15,7 +16,9 @@ __all__ = [
     "Recording",
     "Refused",
     "XyloConfig",
+    "build",
     "convert",
+    "export",
     "load",
     "read",
     "simulate",

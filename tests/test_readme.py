@@ -19,6 +19,7 @@ COMMANDS = [
     for line in block.splitlines()
     if line.startswith("$ nirbridge")
 ]
+WITH_SNNTORCH = re.findall(r"```py\n(.*?)```", TEXT, re.DOTALL)
 PROGRAMS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
@@ -45,6 +46,12 @@ def test_programs(program: str, place: Path) -> None:
         [sys.executable, "-c", program], cwd=place, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("program", WITH_SNNTORCH)
+def test_programs_with_snntorch(program: str, place: Path) -> None:
+    pytest.importorskip("snntorch", reason="snntorch is not installed")
+    test_programs(program, place)
 
 
 def test_files_named_exist() -> None:
