@@ -6,10 +6,13 @@ with the diagnostics on stderr.
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 from collections.abc import Iterable
 from enum import Enum
+from math import isfinite, isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -106,7 +109,7 @@ def convert(
 def _spike_limit(word: str) -> int | None:
     if word == "any":
         return None
-    if not word.isdecimal():
+    if not word.isdecimal() or len(word) > 9:
         raise typer.BadParameter(f"{word!r} is neither a number nor 'any'")
     return int(word)
 
@@ -124,10 +127,12 @@ def simulate(
 ) -> None:
     """Run the chip on a raster, bit for bit, and write its output spikes."""
     from nirbridge import load
-    from nirbridge.rasterfiles import read_raster, write_recording
+    from nirbridge.rasterfiles import check_output, read_raster, write_recording
 
+    check_output(output, force, record=record)
     deployment = load(directory)
     counts, _ = read_raster(raster, deployment.n_in, deployment.config.dt)
+    check_output(output, force, batched=counts.ndim == 3, record=record)
     recording = deployment.simulate(counts, record)
     write_recording(recording, output, deployment.config.dt, force)
     facts = {
@@ -162,6 +167,8 @@ def check(
     from nirbridge.rasterfiles import read_raster
     from nirbridge.report import text
 
+    if isnan(tolerance):  # which the range lets pass
+        raise typer.BadParameter("nan is not in the range 0<=x<=1", param_hint="--tolerance")
     deployment = load(directory)
     counts, labels = read_raster(raster, deployment.n_in, deployment.config.dt)
     drift = deployment.check(counts, labels, ideal, track=_progress("checking"))
@@ -182,9 +189,11 @@ def check(
 @app.command()
 def inspect(graph: GraphFile, dt: Dt = None, as_json: AsJson = False) -> None:
     """Show a graph: nodes, shapes, time constants, the time step it implies, what it fits on."""
-    from nirbridge import read
+    from nirbridge import Dynamics, read
     from nirbridge.report import facts, text
 
+    if dt is not None:
+        Dynamics(dt)  # refuses what is no time step
     network = read(graph)
     found = facts.inspect(network, dt)
     if as_json:
@@ -208,13 +217,23 @@ def targets(as_json: AsJson = False) -> None:
 def _print(*shown: RenderableType) -> None:
     from rich.console import Console
 
-    console = Console(highlight=False, soft_wrap=False)
+    # no markup: what looks like it is the user's own name of a node or a file
+    console = Console(highlight=False, markup=False, emoji=False)
     for each in shown:
         console.print(each)
 
 
 def _print_json(content: Any) -> None:
-    typer.echo(json.dumps(content, indent=1, allow_nan=False))
+    typer.echo(json.dumps(_plain(content), indent=1, allow_nan=False))
+
+
+def _plain(content: Any) -> Any:
+    """The same without infinities and NaN, which JSON does not have: null stands for them."""
+    if isinstance(content, dict):
+        return {key: _plain(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_plain(value) for value in content]
+    return None if isinstance(content, float) and not isfinite(content) else content
 
 
 def _progress(what: str) -> Any:
@@ -235,6 +254,9 @@ def main() -> None:
     """Run the command; what was refused goes to stderr, one diagnostic after the other."""
     from nirbridge.diagnostics import Refused, diagnose
 
+    for stream in (sys.stdout, sys.stderr):  # arrows and Greek letters on a terminal without them
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except Refused as refusal:
@@ -244,7 +266,10 @@ def main() -> None:
         found = [diagnose("NB807", node=place, limit="access", found=error.strerror or error)]
     except MemoryError:
         found = [diagnose("NB807", limit="the memory of this machine", found="not enough")]
-    if "--json" in sys.argv:
-        typer.echo(json.dumps({"refused": [d.to_dict() for d in found]}, indent=1))
-    typer.echo("\n".join(str(d) for d in found), err=True)
+    try:
+        if "--json" in sys.argv:
+            typer.echo(json.dumps({"refused": [d.to_dict() for d in found]}, indent=1))
+        typer.echo("\n".join(str(d) for d in found), err=True)
+    except BrokenPipeError:  # nobody reads; nor shall Python complain when it closes the stream
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(REFUSED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -13,6 +14,8 @@ from pathlib import Path
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends without error."""
+    if not path.parent.is_dir():  # else the error would name the temporary file
+        raise FileNotFoundError(errno.ENOENT, "no such directory", str(path.parent))
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
@@ -35,18 +38,15 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     aside = temporary / "old"
     fresh = temporary / "new"
-    fresh.mkdir()
     try:
+        fresh.mkdir()
         yield fresh
         if path.exists():
             path.rename(aside)
-        try:
-            fresh.rename(path)
-        except OSError:
-            if aside.exists():
-                aside.rename(path)
-            raise
+        fresh.rename(path)
     finally:
+        if aside.exists() and not path.exists():  # interrupted between the two
+            aside.rename(path)
         shutil.rmtree(temporary, ignore_errors=True)
 
 

@@ -7,9 +7,12 @@ known to be bounded and to match the bytes that are there.
 from __future__ import annotations
 
 import csv
+import lzma
+import struct
 import tokenize
 import zipfile
 import zlib
+from array import array
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,18 +27,20 @@ from nirbridge.simulate.recording import RECORDED
 
 MAX_BYTES = 2**31
 
-# What NumPy's header parser, the zip reader and the CSV reader raise over damaged files.
+# What is raised over damaged files; RuntimeError by zipfile for encrypted ones.
 DAMAGE = (
+    OSError,
+    EOFError,
     ValueError,
     TypeError,
-    SyntaxError,
     LookupError,
     ArithmeticError,
-    EOFError,
-    OSError,
     RuntimeError,
+    SyntaxError,
     csv.Error,
+    struct.error,
     tokenize.TokenError,
+    lzma.LZMAError,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -63,8 +68,14 @@ def read_raster(
         file).
 
     """
-    if not path.is_file():
-        raise refuse("NB101", node=path.name, limit="a raster file", found=str(path))
+    try:
+        if not path.is_file():
+            raise refuse("NB101", node=path.name, limit="a raster file", found=str(path))
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        found = f"{path}: {error.strerror}"
+        raise refuse("NB101", node=path.name, limit="a readable file", found=found) from None
     try:
         if path.suffix == ".npy":
             with path.open("rb") as file:
@@ -74,7 +85,7 @@ def read_raster(
         elif path.suffix == ".csv":
             x, y = _read_events(path, n_in, dt), None
         else:
-            raise refuse("NB803", node=path.name, limit=".npy, .npz, .csv", found=path.suffix)
+            raise _no_suffix(path)
     except Refused:
         raise
     except DAMAGE as error:
@@ -83,73 +94,102 @@ def read_raster(
     return check_raster(x, n_in), y
 
 
+def _no_suffix(path: Path) -> Refused:
+    found = repr(path.suffix) if path.suffix else "no suffix"
+    return refuse("NB803", node=path.name, limit=".npy, .npz, .csv", found=found)
+
+
 def _read_npz(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
     with zipfile.ZipFile(path) as archive:
-        sizes = {i.filename.removesuffix(".npy"): i.file_size for i in archive.infolist()}
-        if "x" not in sizes:
-            limit, found = "an array x, and optionally y", f"arrays {sorted(sizes)[:8]}"
+        sizes = {i.filename: i.file_size for i in archive.infolist()}
+        if "x.npy" not in sizes:
+            names = sorted(name.removesuffix(".npy") for name in sizes)[:8]
+            limit, found = "an array x, and optionally y", f"arrays {names}"
             raise refuse("NB803", node=path.name, limit=limit, found=found)
         arrays = {}
         for name in ("x", "y"):
-            if name in sizes:
+            if f"{name}.npy" in sizes:
                 with archive.open(f"{name}.npy") as file:
-                    arrays[name] = _read_array(file, sizes[name], f"{path.name}:{name}")
+                    arrays[name] = _read_array(file, sizes[f"{name}.npy"], f"{path.name}:{name}")
     return arrays["x"], arrays.get("y")
 
 
 def _read_array(file: IO[bytes], size: int, name: str) -> NDArray[Any]:
-    """An array in NumPy's format whose header agrees with the ``size`` of the file in bytes."""
+    """An array in NumPy's format whose header agrees with the ``size`` of the file in bytes.
+
+    Format 1.0 is what NumPy writes for numbers; the others exist for long lists of fields, and
+    their headers may claim gigabytes.
+    """
     version = np.lib.format.read_magic(file)
-    read_header = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }.get(version)
-    if read_header is None:
-        raise refuse("NB803", node=name, limit="NumPy format 1.0 or 2.0", found=version)
-    shape, column_major, dtype = read_header(file)
+    if version != (1, 0):
+        raise refuse("NB803", node=name, limit="NumPy format 1.0", found=version)
+    shape, column_major, dtype = np.lib.format.read_array_header_1_0(file)
     if dtype.hasobject:
         raise refuse("NB803", node=name, limit="numbers", found="Python objects")
     claimed = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if claimed > MAX_BYTES or claimed > size:
+    if min(shape, default=0) < 0 or claimed > min(size, MAX_BYTES):
         found = f"{shape} of {dtype}: {claimed} bytes claimed, {size} there"
         raise refuse("NB803", node=name, limit=f"at most {MAX_BYTES} bytes", found=found)
     content = file.read(claimed)
     if len(content) != claimed:
         raise refuse("NB803", node=name, limit=f"{claimed} bytes", found=f"{len(content)} bytes")
-    array = np.frombuffer(content, dtype)
-    return array.reshape(shape, order="F" if column_major else "C")
+    return np.frombuffer(content, dtype).reshape(shape, order="F" if column_major else "C")
 
 
-def _read_events(path: Path, n_in: int | None, dt: float | None) -> NDArray[np.int64]:
+def _read_events(path: Path, n_in: int | None, dt: float | None) -> NDArray[np.unsignedinteger]:
     if n_in is None or dt is None:
         raise refuse("NB803", node=path.name, limit="a known time step", found="events")
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.reader(file) if row]
-    if rows and not _is_number(rows[0][0]):
-        rows = rows[1:]
-    try:
-        events = np.array([(float(a), float(b)) for a, b in rows]).reshape(-1, 2)
-    except ValueError:
-        line = next(row for row in rows if len(row) != 2 or not all(map(_is_number, row)))
-        raise refuse(
-            "NB803", node=path.name, limit="time,channel in each line", found=",".join(line)[:60]
-        ) from None
+    events = _parse_events(path)
     times, channels = events[:, 0], events[:, 1]
-    bad = ~np.isfinite(events).all(axis=1) | (times < 0) | (channels != np.rint(channels))
-    bad |= (channels < 0) | (channels >= n_in)
-    if bad.any():
-        found = f"time {times[bad][0]:g}, channel {channels[bad][0]:g}"
-        limit = f"time >= 0 s, channel 0..{n_in - 1}"
-        raise refuse("NB802", node=path.name, limit=limit, found=found)
+    vague = ~np.isfinite(events).all(axis=1) | (times < 0) | (channels != np.rint(channels))
+    for code, bad, limit in (
+        ("NB803", vague, "time >= 0 s, a whole number as channel"),
+        ("NB802", (channels < 0) | (channels >= n_in), f"channel 0..{n_in - 1}"),
+    ):
+        if bad.any():
+            found = f"time {times[bad][0]:g}, channel {channels[bad][0]:g}"
+            raise refuse(code, node=path.name, limit=limit, found=found)
+    return _binned(path.name, times / np.float64(dt), channels.astype(np.int64), n_in)
+
+
+def _binned(
+    name: str, times: NDArray[np.float64], channels: NDArray[np.int64], n_in: int
+) -> NDArray[np.unsignedinteger]:
+    """Counts (T, n_in) of events at ``times`` in steps, in the smallest type that holds them."""
+    latest = times.max(initial=-1.0)
+    if not latest < MAX_BYTES / n_in:
+        found = f"{latest:.6g} steps of {n_in} channels"
+        raise refuse("NB803", node=name, limit=f"{MAX_BYTES} bytes", found=found)
     # a time on the border of two bins belongs to the later one, rounding of t/dt aside
-    steps = np.floor(times / dt + 1e-6)
+    steps = np.floor(times + 1e-6).astype(np.int64)
+    places, counts = np.unique(steps * n_in + channels, return_counts=True)
+    kind = np.min_scalar_type(counts.max(initial=0))
     length = int(steps.max(initial=-1)) + 1
-    if length * n_in * 8 > MAX_BYTES:
-        found = f"{length} steps of {dt:g} s"
-        raise refuse("NB803", node=path.name, limit=f"{MAX_BYTES} bytes", found=found)
-    raster = np.zeros((length, n_in), np.int64)
-    np.add.at(raster, (steps.astype(int), channels.astype(int)), 1)
-    return raster
+    if length * n_in * kind.itemsize > MAX_BYTES:
+        found = f"{length} steps of {n_in} channels of {kind}"
+        raise refuse("NB803", node=name, limit=f"{MAX_BYTES} bytes", found=found)
+    raster = np.zeros(length * n_in, kind)
+    raster[places] = counts
+    return raster.reshape(length, n_in)
+
+
+def _parse_events(path: Path) -> NDArray[np.float64]:
+    """Events (E, 2), time and channel; the first line may hold titles."""
+    numbers = array("d")
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows, first = csv.reader(file), True
+        for row in rows:
+            if not row:
+                continue
+            titles, first = first and not _is_number(row[0]), False
+            if titles:
+                continue
+            if len(row) != 2 or not all(map(_is_number, row)):
+                limit = "time,channel in each line"
+                found = f"line {rows.line_num}: {','.join(row)[:60]}"
+                raise refuse("NB803", node=path.name, limit=limit, found=found)
+            numbers.extend(map(float, row))
+    return np.array(numbers, np.float64).reshape(-1, 2)
 
 
 def _is_number(text: str) -> bool:
@@ -160,22 +200,41 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def check_output(path: Path, force: bool, batched: bool = False, record: bool = False) -> None:
+    """Whether :func:`write_recording` will be able to write there; best asked before simulating.
+
+    Raises
+    ------
+    Refused
+        NB803 for another suffix, for events of a batch, and for states that only an ``.npz``
+        holds; NB805 if the file exists.
+
+    """
+    if path.suffix not in (".npy", ".npz", ".csv"):
+        raise _no_suffix(path)
+    if record and path.suffix != ".npz":
+        limit = "states go into an .npz, beside the spikes"
+        raise refuse("NB803", node=path.name, limit=limit, found=path.suffix)
+    if path.suffix == ".csv" and batched:
+        limit = "one sample; a batch goes into .npy or .npz"
+        raise refuse("NB803", node=path.name, limit=limit, found="a batch")
+    if path.is_dir():
+        raise refuse("NB807", node=path.name, limit="a file", found=f"{path} is a directory")
+    if path.exists() and not force:
+        raise refuse("NB805", node=path.name, limit="a new file", found=f"{path} exists")
+
+
 def write_recording(recording: Recording, path: Path, dt: float, force: bool = False) -> None:
     """Write output spikes: ``.npy`` counts, ``.npz`` with all that was recorded, ``.csv`` events.
 
     Raises
     ------
     Refused
-        NB803 for another suffix, or for events of a batch; NB805 if the file exists.
+        As :func:`check_output`.
 
     """
-    if path.suffix not in (".npy", ".npz", ".csv"):
-        raise refuse("NB803", node=path.name, limit=".npy, .npz, .csv", found=path.suffix)
-    if path.suffix == ".csv" and recording.output.ndim != 2:
-        limit = "one sample; a batch goes into .npy or .npz"
-        raise refuse("NB803", node=path.name, limit=limit, found=recording.output.shape)
-    if path.exists() and not force:
-        raise refuse("NB805", node=path.name, limit="a new file", found=f"{path} exists")
+    batched, recorded = recording.output.ndim != 2, recording.spikes is not None
+    check_output(path, force, batched, recorded)
     with replacing(path) as temporary, temporary.open("wb") as file:
         if path.suffix == ".npy":
             np.save(file, recording.output)
