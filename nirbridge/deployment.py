@@ -12,6 +12,7 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
+from nirbridge import deployment_record
 from nirbridge.check import Drift, check
 from nirbridge.check.drift import Track
 from nirbridge.diagnostics import refuse
@@ -21,13 +22,13 @@ from nirbridge.graph import read, write
 from nirbridge.journal import Note
 from nirbridge.mapping.config import XyloConfig
 from nirbridge.mapping.constant import with_constant
-from nirbridge.mapping.place import Placement, Population
+from nirbridge.mapping.place import Placement
 from nirbridge.rasters import check_raster
 from nirbridge.simulate import Recording, simulate
 
 SCHEMA = "nirbridge/deployment"
 SCHEMA_VERSION = 1
-CONFIG, RECORD = "config.json", "deployment.json"
+CONFIG, RECORD = "config.json", deployment_record.NAME
 GRAPHS = ("source", "lowered", "shifted", "deployed")
 
 
@@ -177,8 +178,8 @@ def load(directory: str | os.PathLike[str]) -> Deployment:
     Raises
     ------
     Refused
-        NB101 if there is no deployment, NB704 if its record cannot be understood, NB1xx, NB2xx
-        and NB70x for the files in it.
+        NB101 if there is no deployment, NB704 if its record cannot be understood or its files do
+        not belong together, NB304 for its dynamics, NB1xx, NB2xx and NB70x for the files in it.
 
     """
     folder = Path(directory)
@@ -186,48 +187,28 @@ def load(directory: str | os.PathLike[str]) -> Deployment:
         if not (folder / name).is_file():
             limit = "a directory that `nirbridge convert` wrote"
             raise refuse("NB101", node=name, limit=limit, found=f"no {name} in {folder}")
-    record = _parse(folder / RECORD)
+    record = deployment_record.parse(_parse(folder / RECORD))
     config = XyloConfig.from_json(_text(folder / CONFIG))
     graphs = {name: read(folder / f"{name}.nir") for name in GRAPHS}
-    try:
-        placement = Placement(
-            **{
-                part: tuple(_population(p) for p in record["placement"][part])
-                for part in ("hidden", "outputs")
-            }
-        )
-        journal = tuple(Note(**note) for note in record["journal"])
-        dynamics = Dynamics(**record["dynamics"])
-        method = str(record["method"])
-        constant = bool(record["constant"])
-        units = {str(k): [int(u) for u in v] for k, v in record["units"].items()}
-        sizes = (placement.n_hidden, placement.n_out)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        limit = "the fields of a deployment"
-        raise refuse("NB704", node=RECORD, limit=limit, found=error) from None
-    if sizes != (config.n_hidden, config.n_out):
-        limit = f"{config.n_hidden} hidden and {config.n_out} output neurons"
-        raise refuse("NB704", node=RECORD, limit=limit, found=f"a placement of {sizes}")
+    deployment_record.check(record, config, graphs)
     return Deployment(
         config=config,
-        journal=journal,
-        dynamics=dynamics,
-        placement=placement,
-        units=units,
-        constant=constant,
-        method=method,
+        journal=record.journal,
+        dynamics=record.dynamics,
+        placement=record.placement,
+        units=record.units,
+        constant=record.constant,
+        method=record.method,
         **graphs,
     )
-
-
-def _population(fields: dict[str, Any]) -> Population:
-    kept = fields.get("kept")
-    return Population(**{**fields, "kept": None if kept is None else tuple(map(int, kept))})
 
 
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
+    except OSError as error:
+        found = f"{path}: {error.strerror}"
+        raise refuse("NB101", node=path.name, limit="a readable file", found=found) from None
     except UnicodeDecodeError as error:
         raise refuse("NB704", node=path.name, limit="UTF-8 text", found=str(error)[:80]) from None
 
