@@ -64,15 +64,19 @@ RULES: dict[str, Rule] = {
         "write the graph again with nir.write, without links between its groups",
     ),
     "NB201": Rule(
-        "verify", "parameters are finite numbers", "look for NaN or inf in the trained model"
+        "verify",
+        "parameters are finite numbers, and whole ones where they count",
+        "look for NaN or inf in the trained model, and at strides, groups and shapes",
     ),
     "NB202": Rule(
         "verify",
         "time constants are greater than zero, delays not below it",
-        "give tau in seconds, greater than 0",
+        "give tau and delays in seconds, tau greater than 0",
     ),
     "NB203": Rule(
-        "verify", "an edge joins two nodes of its graph", "correct the edge or add the node"
+        "verify",
+        "a name stands for one node; an edge joins two, never into an Input or out of an Output",
+        "correct the edge, rename the node or add it",
     ),
     "NB204": Rule(
         "verify",
@@ -94,11 +98,15 @@ RULES: dict[str, Rule] = {
         "a neuron's threshold lies above its reset",
         "correct v_threshold or v_reset; a threshold at or below the reset fires forever",
     ),
-    "NB208": Rule("verify", "nodes are NIR primitives", "replace the node by NIR primitives"),
+    "NB208": Rule(
+        "verify",
+        "nodes are NIR primitives, their metadata texts and numbers",
+        "replace the node by NIR primitives, or the entry by a text",
+    ),
     "NB209": Rule(
         "verify",
-        "the parameters of one neuron node share one shape",
-        "broadcast scalars to one value per neuron before exporting",
+        "the parameters of one node fit together",
+        "export again; give neurons one value each, as arrays of one shape",
     ),
     "NB301": Rule(
         "time",
@@ -244,11 +252,17 @@ class Diagnostic:
         return {**asdict(self), "rule": self.rule, "stage": self.stage}
 
     def __str__(self) -> str:
-        where = f"  node {self.node}" if self.node else ""
+        where = f"  node {_visible(self.node)}" if self.node else ""
         lines = [f"{self.code}  {self.stage}{where}"]
         for name in ("rule", "limit", "found", "remedy"):
-            lines.append(f"    {name:<7} {getattr(self, name)}")
+            lines.append(f"    {name:<7} {_visible(getattr(self, name))}")
         return "\n".join(lines)
+
+
+def _visible(text: str) -> str:
+    """On one line and without what a terminal would obey: names come from files."""
+    parts = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(parts)
 
 
 def diagnose(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from copy import copy
 from pathlib import Path
 
 import nir
 import numpy as np
 
-from nirbridge.diagnostics import refuse_all
+from nirbridge.diagnostics import Diagnostic, diagnose, refuse_all
 from nirbridge.files import replacing
 from nirbridge.graph.inline import inline
 from nirbridge.graph.nodes import kind
@@ -26,15 +27,39 @@ def write(graph: nir.NIRGraph, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     Refused
-        NB2xx if the graph is not well-formed.
+        NB2xx if the graph is not well-formed, NB208 for metadata that HDF5 cannot hold.
     OSError
         If the place cannot be written to.
 
     """
     refuse_all(verify(graph))
+    refuse_all(_check_metadata(graph, ""))
     complete = _with_input_shapes(graph, infer(inline(graph))[0], "")
     with replacing(Path(path)) as temporary:
         nir.write(str(temporary), complete)
+
+
+def _check_metadata(node: nir.NIRNode, path: str) -> Iterator[Diagnostic]:
+    for key, value in node.metadata.items():
+        if not _can_be_stored(key, value):
+            limit = "metadata of texts and numbers"
+            yield diagnose("NB208", node=path, limit=limit, found=f"{key}: {value!r}"[:80])
+    for name, inner in getattr(node, "nodes", {}).items():
+        yield from _check_metadata(inner, f"{path}.{name}" if path else name)
+
+
+def _can_be_stored(key: object, value: object) -> bool:
+    if not isinstance(key, str) or not key or "/" in key or key.strip(".") == "":
+        return False
+    if isinstance(value, dict):
+        return all(_can_be_stored(k, v) for k, v in value.items())
+    if isinstance(value, (str, bytes)):
+        return "\0" not in str(value)
+    try:
+        letter = np.asarray(value).dtype.kind
+    except ValueError:  # lists of different lengths
+        return False
+    return letter in "fiub" or (letter == "U" and not isinstance(value, np.ndarray))
 
 
 def _with_input_shapes(
