@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.field import after_hyperpolarisation, synnet, wavesense
 from benchmarks.primitives import CASES, judge
-from nirbridge import Dynamics, Refused, convert
+from nirbridge import Dynamics, Refused, convert, read
 from nirbridge.passes import lower
 from tests.test_stepped import SIZE, layer, weights
 
@@ -119,3 +119,49 @@ def test_dead_neurons_go_and_outputs_stay(raster: Any) -> None:
     texts = [str(note) for note in result.journal]
     assert any("lost" in t and "no Output" in t for t in texts)
     assert any("2 of 6 neurons removed" in t for t in texts)
+
+
+def test_several_inputs_and_outputs() -> None:
+    """Channels lie side by side by the names of their Inputs, outputs by those of the Outputs."""
+    rng = np.random.default_rng(0)
+
+    def cuba(n: int) -> nir.CubaLIF:
+        return nir.CubaLIF(*(np.ones(n) * k for k in (4e-3, 8e-3, 8, 0, 1, 0, 4)))
+
+    nodes = {
+        "left": nir.Input(np.array([3])),
+        "right": nir.Input(np.array([2])),
+        "wl": nir.Linear(rng.uniform(0, 0.3, (5, 3))),
+        "wr": nir.Linear(rng.uniform(0, 0.3, (5, 2))),
+        "h": cuba(5),
+        "w1": nir.Linear(rng.uniform(0, 0.3, (2, 5))),
+        "spiking": cuba(2),
+        "w2": nir.Linear(rng.uniform(0, 0.3, (3, 5))),
+        "graded": nir.LI(*(np.ones(3) * k for k in (8e-3, 1, 0))),
+        "zeta": nir.Output(np.array([2])),
+        "alpha": nir.Output(np.array([3])),
+    }
+    paths = (
+        ("left", "wl", "h", "w1", "spiking", "zeta"),
+        ("right", "wr", "h", "w2", "graded", "alpha"),
+    )
+    edges = sorted({edge for path in paths for edge in pairwise(path)})
+    graph = nir.NIRGraph(nodes, edges, type_check=False)
+    how = Dynamics(1e-3, reset="subtract", spikes_per_step=None, comparison=">=")
+    result = convert(graph, dynamics=how)
+    raster = rng.integers(0, 2, (3, 50, 5))
+    drift = result.check(raster)
+    assert drift.rung("lowered").output_l1 < 1e-9
+    decoded = result.decode(result.simulate(raster, record=True))
+    assert {name: x.shape[2] for name, x in decoded.items()} == {"alpha": 3, "zeta": 2}
+    swapped = raster.copy()
+    swapped[:, :, :3] = 0  # `left` is silent
+    assert (result.simulate(swapped).output.sum() < result.simulate(raster).output.sum())
+
+
+@pytest.mark.parametrize("name", ["lif_norse", "two_lif_neurons"])
+def test_paper_graphs_of_one_neuron_convert(name: str, reference: Any) -> None:
+    """Their time step is not in the file; with it the form is exact, relays included."""
+    result = convert(read(reference / "lif" / f"{name}.nir"), dt=1e-4)
+    raster = np.random.default_rng(0).integers(0, 2, (3, 200, 1))
+    assert result.check(raster).rung("lowered").output_l1 == 0
