@@ -238,6 +238,8 @@ def _sinabs(kind: str) -> Net | None:
             }
         if name in ("rlif", "rcuba"):
             loop = nn.Linear(size, size, bias=False)
+            with torch.no_grad():
+                loop.weight.mul_(0.2)  # several spikes per step run away
             return sl.LIFRecurrent(rec_connect=loop, **options)
         return sl.LIF(**options)
 
@@ -519,12 +521,11 @@ def _own_imports() -> dict[str, Callable[[Any, Net, Any], Any]]:
 
     def spyx(graph: Any, net: Net, x: Any) -> Any:
         import jax.numpy as jnp
-        import spyx.nn as sx
         from spyx.nir import from_nir
 
         rows = jnp.asarray(steps(net, x).numpy())
-        model = from_nir(graph, rows, dt=_step(net))
-        return np.swapaxes(np.asarray(sx.run(model, rows)[0]), 0, 1)
+        _, out = from_nir(graph, rows, dt=_step(net))
+        return np.swapaxes(np.asarray(out), 0, 1).reshape(1, len(rows), -1)
 
     made = (snntorch, norse, rockpool, sinabs, spikingjelly, spyx)
     return {f.__name__: f for f in made}
