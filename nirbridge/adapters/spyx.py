@@ -186,7 +186,7 @@ def build(graph: nir.NIRGraph, dynamics: Dynamics, strict: bool) -> Any:
 
 
 def _differs(name: str, limit: str, found: object) -> Any:
-    return unsupported(name, limit, found, "build for snntorch or norse")
+    return unsupported(name, limit, found, "not yet for Spyx: build for snntorch or norse")
 
 
 def _chain(flat: nir.NIRGraph) -> list[tuple[str, str | None]]:
