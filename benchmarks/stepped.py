@@ -31,6 +31,7 @@ from typing import Any
 import nir
 import numpy as np
 from numpy.typing import NDArray
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -41,7 +42,7 @@ from nirbridge.simulate.stepped import _simulate
 N_IN, N_HIDDEN, N_OUT, STEPS = 128, 256, 10, 1000
 BATCHES = (1, 64)
 A, B, DT = 0.75, 0.875, 1e-3
-OURS = "nirbridge, compiled, float32"
+OURS = "nirbridge float32"
 
 SUBTRACT_LATE = Dynamics(DT, reset="subtract", reset_delay=1)
 SUBTRACT = Dynamics(DT, reset="subtract")
@@ -411,10 +412,10 @@ FRAMEWORKS: dict[str, tuple[str, Callable[[Weights], Contender]]] = {
     "Norse": ("norse", norse),
     "SpikingJelly": ("spikingjelly", spikingjelly),
     "Sinabs": ("sinabs", sinabs),
-    "Rockpool, LIFTorch": ("rockpool", rockpool_torch),
-    "Rockpool, LIFJax, jitted": ("rockpool", rockpool_jax),
-    "Spyx, jitted": ("spyx", spyx),
-    "Nengo (another neuron)": ("nengo", nengo),
+    "Rockpool LIFTorch": ("rockpool", rockpool_torch),
+    "Rockpool LIFJax, jit": ("rockpool", rockpool_jax),
+    "Spyx, jit": ("spyx", spyx),
+    "Nengo's own neuron": ("nengo", nengo),
 }
 
 
@@ -425,9 +426,9 @@ def contenders(w: Weights, threads: int) -> Iterator[tuple[str, Contender | str]
     """All ways to run the network, or why one cannot be."""
     for name, compiled, dtype in (
         (OURS, True, np.float32),
-        ("nirbridge, compiled, float64", True, np.float64),
-        ("nirbridge, readable rules, float32", False, np.float32),
-        ("nirbridge, readable rules, float64", False, np.float64),
+        ("nirbridge float64", True, np.float64),
+        ("its rules, float32", False, np.float32),
+        ("its rules, float64", False, np.float64),
     ):
         yield name, ours(w, threads, compiled, dtype)
     for name, (module, make) in FRAMEWORKS.items():
@@ -530,7 +531,7 @@ def _keep_to(threads: int) -> None:
 def table_of(rows: list[dict[str, Any]], threads: int) -> Table:
     """The figures as a table for the terminal."""
     title = f"{STEPS} steps, {N_IN}-{N_HIDDEN}-{N_OUT} recurrent CubaLIF, {threads} thread(s)"
-    table = Table(title=title)
+    table = Table(title=title, box=SIMPLE)
     for column in ("batch", "", "time", "ratio", "compiling", "spikes", "expected"):
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
     for row in rows:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 
-from nirbridge.diagnostics import RULES, refuse
+from nirbridge.diagnostics import refuse
 
-MISSING = "NB903" if "NB903" in RULES else "NB807"
+MISSING = "NB903"
 
 
 @dataclass(frozen=True)

@@ -17,18 +17,18 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge.diagnostics import RULES, Refused, refuse
+from nirbridge.diagnostics import Refused, refuse
 from nirbridge.dynamics import Dynamics, annotate
 from nirbridge.graph.nodes import canonical_step, kind, shape_of
 
 Array = NDArray[np.float64]
 Shape = tuple[int, ...]
 
-UNSUPPORTED = "NB901" if "NB901" in RULES else "NB401"
+UNSUPPORTED = "NB901"
 """Code for a layer or setting that NIR cannot hold."""
-UNTRACED = "NB902" if "NB902" in RULES else "NB406"
+UNTRACED = "NB902"
 """Code for a connection between layers that cannot be followed."""
-DIFFERS = "NB904" if "NB904" in RULES else "NB304"
+DIFFERS = "NB904"
 """Code for what a framework cannot compute as the graph says."""
 
 FOREVER = 2.0**60
