@@ -110,7 +110,7 @@ def _spike_limit(word: str) -> int | None:
     if word == "any":
         return None
     if not word.isdecimal() or len(word) > 9:
-        raise typer.BadParameter(f"{word!r} is neither a number nor 'any'")
+        raise typer.BadParameter(f"{word[:20]!r} is neither a number nor 'any'")
     return int(word)
 
 
@@ -144,7 +144,7 @@ def simulate(
     if as_json:
         _print_json(facts)
     else:
-        _print(*(f"{name.replace('_', ' ')}: {value}" for name, value in facts.items()))
+        typer.echo("\n".join(f"{name.replace('_', ' ')}: {facts[name]}" for name in facts))
 
 
 @app.command()

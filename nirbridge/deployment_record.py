@@ -171,6 +171,10 @@ def _note(content: Any) -> Note:
 
 def _dynamics(content: Any) -> Dynamics:
     values = _exactly(content, Dynamics, "dynamics")
+    for name in ("recurrent_delay", "output_lag"):
+        _need(_is_int(values[name], 0, MAX_LATENCY), name, f"0..{MAX_LATENCY}", values[name])
+    n = values["spikes_per_step"]
+    _need(n is None or _is_int(n, 1, 2**31), "spikes_per_step", "1 or more, or null", n)
     try:
         return Dynamics(**values)
     except Refused:

@@ -149,7 +149,9 @@ def _read_events(path: Path, n_in: int | None, dt: float | None) -> NDArray[np.u
         if bad.any():
             found = f"time {times[bad][0]:g}, channel {channels[bad][0]:g}"
             raise refuse(code, node=path.name, limit=limit, found=found)
-    return _binned(path.name, times / np.float64(dt), channels.astype(np.int64), n_in)
+    with np.errstate(over="ignore"):  # what becomes infinite is too late as well
+        steps = times / np.float64(dt)
+    return _binned(path.name, steps, channels.astype(np.int64), n_in)
 
 
 def _binned(

@@ -80,28 +80,28 @@ def _check_level(graph: nir.NIRGraph, path: str) -> list[Diagnostic]:
 
 def _check_names(graph: nir.NIRGraph) -> list[Diagnostic]:
     """Names must survive a file, and stay different when nested graphs are taken apart."""
-    names = Counter(_names(graph, ""))
-    problems = [
-        diagnose("NB203", node=name, limit="one node of that name", found=f"{count} nodes")
-        for name, count in names.items()
-        if count > 1
-    ]
-    for name in names:
+    problems = []
+    seen: set[str] = set()
+    for name, full in _names(graph, ""):
         if not _is_name(name):
-            limit = "names in readable characters without /"
-            problems.append(diagnose("NB203", node=name, limit=limit, found=repr(name)[:80]))
+            limit = "a name in readable characters without /"
+            problems.append(diagnose("NB203", node=full, limit=limit, found=repr(name)[:80]))
+        if full in seen:
+            problems.append(diagnose("NB203", node=full, limit="one node of that name", found=2))
+        seen.add(full)
     return problems
 
 
-def _is_name(name: str) -> bool:
+def _is_name(name: object) -> bool:
     if not isinstance(name, str):
         return False
     return name.isprintable() and "/" not in name and bool(name.strip("."))
 
 
-def _names(graph: nir.NIRGraph, path: str) -> Iterator[str]:
+def _names(graph: nir.NIRGraph, path: str) -> Iterator[tuple[object, str]]:
+    """Each node's name, and what it is called when nested graphs are taken apart."""
     for name, node in graph.nodes.items():
-        yield f"{path}{name}"
+        yield name, f"{path}{name}"
         if isinstance(node, nir.NIRGraph):
             yield from _names(node, f"{path}{name}.")
 

@@ -1,0 +1,334 @@
+"""The command in one process: usage, mistakes, what is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from nirbridge import cli, convert, read
+from nirbridge.graph.write import write
+from tests.conftest import GRAPHS
+
+GOOD = GRAPHS / "refused" / "good.nir"
+RASTER = GRAPHS / "refused" / "good.npy"
+
+
+class Done(NamedTuple):
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def codes(self) -> list[str]:
+        return [line.split()[0] for line in self.err.splitlines() if line[:2] == "NB"]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Command:
+    """Runs ``nirbridge`` within this process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+        self.monkeypatch, self.capfd = monkeypatch, capfd
+
+    def __call__(self, *words: object) -> Done:
+        self.monkeypatch.setattr(sys, "argv", ["nirbridge", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        out, err = self.capfd.readouterr()
+        assert "Traceback" not in err
+        return Done(int(end.value.code or 0), out, err)
+
+
+@pytest.fixture
+def nirbridge(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    return Command(monkeypatch, capfd)
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("cli") / "good"
+    convert(read(GOOD)).save(place)
+    return place
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# --- convert ---------------------------------------------------------------------------------
+
+
+def test_convert_makes_a_whole_directory(nirbridge: Command, tmp_path: Path) -> None:
+    out = tmp_path / "a" / "b"
+    done = nirbridge("convert", GOOD, "-o", out, "-v")
+    assert (done.code, done.err) == (0, "")
+    assert left(tmp_path / "a") == ["b"]
+    files = ["config.json", "deployed.nir", "deployment.json", "lowered.nir", "shifted.nir"]
+    assert left(out) == [*files, "source.nir"]
+    mask = os.umask(0)
+    os.umask(mask)
+    assert {path.stat().st_mode & 0o777 for path in out.iterdir()} == {0o666 & ~mask}
+
+
+def test_a_refusal_leaves_nothing(nirbridge: Command, tmp_path: Path) -> None:
+    for words in (["--method", "guess"], ["--target", "loihi"], ["--dt", "nan"], ["--dt", "-1"]):
+        assert nirbridge("convert", GOOD, "-o", tmp_path / "x" / "y", *words).code == 3
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("word", ["few", "-1", "1.5", "", "²", "9" * 5000])
+def test_spikes_per_step_is_a_number(word: str, nirbridge: Command, tmp_path: Path) -> None:
+    done = nirbridge("convert", GOOD, "-o", tmp_path / "x", f"--spikes-per-step={word}")
+    assert done.code == 2
+    assert "neither a number nor 'any'" in done.err.replace("\n", " ")
+
+
+def test_force_replaces_a_deployment_only(nirbridge: Command, tmp_path: Path) -> None:
+    for taken in ("file", "folder"):
+        place = tmp_path / taken
+        if taken == "folder":
+            place.mkdir()
+            (place / "thesis.tex").write_text("important")
+        else:
+            place.write_text("important")
+        for words in ([], ["--force"]):
+            assert nirbridge("convert", GOOD, "-o", place, *words).codes == ["NB805"]
+    assert (tmp_path / "file").read_text() == "important"
+    assert left(tmp_path / "folder") == ["thesis.tex"]
+
+    place = tmp_path / "again"
+    assert nirbridge("convert", GOOD, "-o", place).code == 0
+    before = (place / "deployment.json").read_text()
+    assert nirbridge("convert", GOOD, "-o", place).codes == ["NB805"]
+    bad = GRAPHS / "refused" / "NB201_nan.nir"
+    assert nirbridge("convert", bad, "-o", place, "--force").codes == ["NB201"]
+    assert (place / "deployment.json").read_text() == before
+    assert nirbridge("convert", GOOD, "-o", place, "--force", "--method", "global").code == 0
+    assert (place / "deployment.json").read_text() != before
+    assert left(tmp_path) == ["again", "file", "folder"]
+
+
+def test_an_empty_folder_needs_force(nirbridge: Command, tmp_path: Path) -> None:
+    place = tmp_path / "empty"
+    place.mkdir()
+    assert nirbridge("convert", GOOD, "-o", place).codes == ["NB805"]
+    assert nirbridge("convert", GOOD, "-o", place, "--force").code == 0
+
+
+def test_calibration(nirbridge: Command, tmp_path: Path) -> None:
+    busy = tmp_path / "busy.npy"
+    np.save(busy, np.full((50, 2), 15))
+    words = ["convert", GOOD, "--calibration", busy, "--json", "-o"]
+    done = nirbridge(*words, tmp_path / "a")
+    assert done.code == 0
+    quiet = nirbridge("convert", GOOD, "--json", "-o", tmp_path / "b").json["journal"]
+    assert [note for note in done.json["journal"] if note not in quiet] == [
+        note for note in done.json["journal"] if note["stage"] == "calibration"
+    ]
+    events = tmp_path / "events.csv"
+    events.write_text("0.001,0\n0.002,1\n")
+    words[3] = events
+    assert nirbridge(*words, tmp_path / "c").code == 0
+    np.save(busy, np.ones((5, 3), int))
+    words[3] = busy
+    done = nirbridge(*words, tmp_path / "d")
+    assert (done.code, done.codes) == (3, ["NB802"])
+    assert [d["code"] for d in done.json["refused"]] == ["NB802"]
+    assert left(tmp_path) == ["a", "b", "busy.npy", "c", "events.csv"]
+
+
+# --- simulate and check ----------------------------------------------------------------------
+
+
+def test_simulate_writes_what_was_asked(
+    nirbridge: Command, deployment: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.npz"
+    done = nirbridge("simulate", deployment, RASTER, "-o", out, "--json")
+    assert set(done.json) >= {"file", "shape", "output_spikes", "clipped_inputs"}
+    with np.load(out) as stored:
+        assert sorted(stored.files) == ["dt", "output"]
+        before = stored["output"]
+    assert nirbridge("simulate", deployment, RASTER, "-o", out).codes == ["NB805"]
+    assert nirbridge("simulate", deployment, RASTER, "-o", out, "--force", "--record").code == 0
+    with np.load(out) as stored:
+        assert "v_mem" in stored.files
+        np.testing.assert_array_equal(stored["output"], before)
+    assert left(tmp_path) == ["out.npz"]
+
+
+@pytest.mark.parametrize(
+    ("out", "words", "code"),
+    [
+        ("out.npy", ["--record"], "NB803"),  # states would be lost
+        ("out.csv", ["--record"], "NB803"),
+        ("out.txt", [], "NB803"),
+        ("out", [], "NB803"),
+        ("folder.npy", [], "NB807"),
+        ("folder.npy", ["--force"], "NB807"),
+        ("none/out.npy", [], "NB807"),
+    ],
+)
+def test_places_for_output(
+    out: str, words: list[str], code: str, nirbridge: Command, deployment: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "folder.npy").mkdir()
+    done = nirbridge("simulate", deployment, RASTER, "-o", tmp_path / out, *words)
+    assert (done.code, done.codes) == (3, [code])
+    assert left(tmp_path) == ["folder.npy"]
+
+
+def test_a_batch_is_no_list_of_events(
+    nirbridge: Command, deployment: Path, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "batch.npy", np.ones((2, 3, 2), np.uint8))
+    words = ["simulate", deployment, tmp_path / "batch.npy", "-o"]
+    assert nirbridge(*words, tmp_path / "out.csv").codes == ["NB803"]
+    assert nirbridge(*words, tmp_path / "out.npy").code == 0
+
+
+def test_output_that_cannot_be_written_is_refused_before_simulating(
+    nirbridge: Command, deployment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nirbridge.deployment.simulate", None)
+    (tmp_path / "out.npy").write_bytes(b"mine")
+    words = ["simulate", deployment, RASTER, "-o", tmp_path / "out.npy"]
+    assert nirbridge(*words).codes == ["NB805"]
+
+
+def test_long_recordings(nirbridge: Command, deployment: Path, tmp_path: Path) -> None:
+    """Ten minutes in steps of a millisecond, as events and as counts."""
+    rng = np.random.default_rng(1)
+    steps = np.sort(rng.integers(0, 600_000, 200_000))
+    channels = rng.integers(0, 2, len(steps))
+    raster = np.zeros((steps[-1] + 1, 2), np.uint8)
+    np.add.at(raster, (steps, channels), 1)
+    np.save(tmp_path / "counts.npy", raster)
+    lines = [f"{t + 0.5:.1f}e-3,{c}" for t, c in zip(steps, channels, strict=True)]
+    (tmp_path / "events.csv").write_text("time,channel\n" + "\n".join(lines))
+    found = []
+    for name in ("counts.npy", "events.csv"):
+        out = tmp_path / f"{name}.npy"
+        assert nirbridge("simulate", deployment, tmp_path / name, "-o", out).code == 0
+        found.append(np.load(out))
+    assert len(found[0]) == len(raster)
+    np.testing.assert_array_equal(*found)
+
+
+def test_no_steps_at_all(nirbridge: Command, deployment: Path, tmp_path: Path) -> None:
+    (tmp_path / "none.csv").write_text("time,channel\n")
+    out = tmp_path / "out.npy"
+    assert nirbridge("simulate", deployment, tmp_path / "none.csv", "-o", out).code == 0
+    assert np.load(out).shape == (0, 2)
+
+
+@pytest.mark.parametrize("tolerance", ["nan", "-0.1", "1.1", "much"])
+def test_tolerance_is_a_share(tolerance: str, nirbridge: Command, deployment: Path) -> None:
+    assert nirbridge("check", deployment, RASTER, f"--tolerance={tolerance}").code == 2
+
+
+@pytest.mark.parametrize("labels", [[0], [0, 1, 2], [0.0, 1.0], [[0, 1]], ["a", "b"], [-1, 0]])
+def test_labels(
+    labels: list[Any], nirbridge: Command, deployment: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "raster.npz"
+    np.savez(place, x=np.ones((2, 5, 2), np.uint8), y=np.array(labels))
+    done = nirbridge("check", deployment, place, "--ideal", 0)
+    assert (done.code, done.codes) == (3, ["NB804"])
+
+
+# --- mistakes --------------------------------------------------------------------------------
+
+
+def test_a_directory_instead_of_a_file(
+    nirbridge: Command, deployment: Path, tmp_path: Path
+) -> None:
+    for words in (
+        ["convert", tmp_path, "-o", tmp_path / "x"],
+        ["inspect", tmp_path],
+        ["simulate", tmp_path, RASTER, "-o", tmp_path / "x.npy"],
+        ["simulate", GOOD, RASTER, "-o", tmp_path / "x.npy"],
+        ["simulate", deployment, tmp_path, "-o", tmp_path / "x.npy"],
+        ["check", deployment, tmp_path],
+        ["inspect", "x" * 5000],
+    ):
+        done = nirbridge(*words)
+        assert (done.code, done.codes) == (3, ["NB101"]), words
+    assert left(tmp_path) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads all")
+def test_files_that_may_not_be_read(nirbridge: Command, tmp_path: Path) -> None:
+    secret = tmp_path / "graph.nir"
+    secret.write_bytes(GOOD.read_bytes())
+    secret.chmod(0)
+    assert nirbridge("inspect", secret).codes == ["NB101"]
+
+
+@pytest.mark.parametrize("dt", ["0", "-1", "nan", "inf"])
+def test_inspect_refuses_what_is_no_step(dt: str, nirbridge: Command) -> None:
+    assert nirbridge("inspect", GOOD, f"--dt={dt}").codes == ["NB304"]
+
+
+def test_names_are_shown_as_they_are(nirbridge: Command, tmp_path: Path) -> None:
+    """Rich takes [red] for a colour, [/x] for a mistake and :smile: for a picture."""
+    name = "[red]:smile:"
+    graph = read(GOOD)
+    graph.nodes = {name if n == "hidden" else n: node for n, node in graph.nodes.items()}
+    graph.edges = [tuple(name if n == "hidden" else n for n in edge) for edge in graph.edges]
+    (tmp_path / "[").mkdir()
+    place = tmp_path / "[/red].nir"
+    write(graph, place)
+    assert name in nirbridge("inspect", place).out
+    assert name in nirbridge("convert", place, "-o", tmp_path / "[/a]", "-v").out
+    out = tmp_path / "[/b].npy"
+    assert "[/b].npy" in nirbridge("simulate", tmp_path / "[/a]", RASTER, "-o", out).out
+    assert nirbridge("check", tmp_path / "[/a]", RASTER, "--ideal", 0, "--tolerance", 1).code == 0
+
+
+# --- the process -----------------------------------------------------------------------------
+
+
+def run(*words: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "nirbridge", *map(str, words)]
+    return subprocess.run(command, text=True, timeout=60, **options)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+@pytest.mark.parametrize(
+    "words", [["--help"], ["targets", "--json"], ["inspect", GOOD], ["inspect", "gone", "--json"]]
+)
+def test_nobody_reads(words: list[object]) -> None:
+    """Stdout is a pipe that is closed at the other end from the start."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = run(*words, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+    assert done.returncode != 0
+
+
+def test_a_terminal_without_greek_letters() -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = run("inspect", GOOD, capture_output=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_imports_stay_small() -> None:
+    heavy = {"torch", "snntorch", "norse", "rockpool", "numba", "matplotlib", "scipy"}
+    code = f"import sys, nirbridge; sys.exit(' '.join({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr.strip() == ""
