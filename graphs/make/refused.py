@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import h5py
@@ -136,6 +137,16 @@ def _(path: Path) -> None:
     path.write_bytes(content[: len(content) // 2])
 
 
+@case("NB102_endless_heap.nir", "NB102", why="a heap of strings whose first object has no size")
+def _(path: Path) -> None:
+    edited(path, lambda _: None)
+    content = bytearray(path.read_bytes())
+    first = content.index(b"GCOL") + 16  # its size stands 8 bytes further on
+    content[first + 8 : first + 16] = bytes(8)
+    content[first : first + 2] = bytes(2)
+    path.write_bytes(content)
+
+
 @case("NB103_empty.nir", "NB103", why="HDF5 without a graph")
 def _(path: Path) -> None:
     with h5py.File(path, "w") as file:
@@ -175,6 +186,17 @@ def _(path: Path) -> None:
     edited(path, link)
 
 
+@case("NB106_virtual.nir", "NB106", why="a weight put together from another file")
+def _(path: Path) -> None:
+    def link(file: Any) -> None:
+        del file["node/nodes/w1/weight"]
+        layout = h5py.VirtualLayout((3, 2), "f8")
+        layout[:] = h5py.VirtualSource("other.h5", "weight", (3, 2))
+        file.create_virtual_dataset("node/nodes/w1/weight", layout)
+
+    edited(path, link)
+
+
 @case("NB107_unknown_type.nir", "NB107", why="a node of a type that NIR does not have")
 def _(path: Path) -> None:
     edited(path, lambda f: replaced(f, "node/nodes/hidden/type", "Izhikevich"))
@@ -183,6 +205,11 @@ def _(path: Path) -> None:
 @case("NB108_missing_field.nir", "NB108", why="neurons without tau_mem")
 def _(path: Path) -> None:
     edited(path, lambda f: f.__delitem__("node/nodes/hidden/tau_mem"))
+
+
+@case("NB108_unknown_field.nir", "NB108", why="neurons with a parameter that NIR does not have")
+def _(path: Path) -> None:
+    edited(path, lambda f: f.create_dataset("node/nodes/hidden/tau_adapt", data=np.ones(3)))
 
 
 @case("NB109_cycle.nir", "NB109", why="a group that contains itself")
@@ -201,6 +228,11 @@ def _(path: Path) -> None:
     save(network(w1=nir.Linear(np.array([[np.nan, 1.0], [1.0, 1.0], [1.0, 1.0]]))), path)
 
 
+@case("NB201_shape.nir", "NB201", why="an Input of half a channel")
+def _(path: Path) -> None:
+    edited(path, lambda f: replaced(f, "node/nodes/input/shape", np.array([0.5])))
+
+
 @case("NB202_tau_zero.nir", "NB202", why="a time constant of 0")
 def _(path: Path) -> None:
     save(_tau(0.0), path)
@@ -216,6 +248,13 @@ def _tau(tau: float) -> nir.NIRGraph:
 def _(path: Path) -> None:
     edges = np.array([["input", "w1"], ["w1", "hidden"], ["hidden", "w2"], ["w2", "gone"]], "S")
     edited(path, lambda f: replaced(f, "node/edges", edges))
+
+
+@case("NB203_into_input.nir", "NB203", why="an edge into the Input, which would be lost")
+def _(path: Path) -> None:
+    graph = network()
+    graph.edges.append(("out", "input"))
+    save(graph, path)
 
 
 @case("NB204_shape.nir", "NB204", why="a weight for four inputs behind an Input of two")
@@ -400,6 +439,15 @@ def _(path: Path) -> None:
 @case("NB704_deployment.json", "NB704", **RECORD, why="no JSON at all")
 def _(path: Path) -> None:
     path.write_text("{")
+
+
+@case("NB704_latency.json", "NB704", **RECORD, why="an answer that comes 10⁹ steps late")
+def _(path: Path) -> None:
+    with TemporaryDirectory() as folder:
+        convert(network()).save(Path(folder) / "good")
+        record = json.loads((Path(folder) / "good" / "deployment.json").read_text())
+    record["placement"]["outputs"][0]["latency"] = 10**9
+    path.write_text(json.dumps(record) + "\n")
 
 
 # --- rasters and files ---------------------------------------------------------------------------
