@@ -445,6 +445,26 @@ print(first.v_mem.tolist(), rest.output.tolist(), rest.state.v_mem.tolist())
     assert in_a_new_process(code, NUMBA_DISABLE_JIT="1") == in_a_new_process(code)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_threads_run_in_a_forked_process() -> None:
+    """A fork takes no threads along: whoever waited for the parent's would wait forever."""
+    code = """
+import os
+import numpy as np
+from benchmarks.networks import any_config
+from nirbridge.simulate import simulate
+config = any_config(np.random.default_rng(11))
+raster = np.ones((4, 9, config.n_in), int)
+expected = simulate(config, raster, threads=2).output
+child = os.fork()
+if child == 0:
+    same = np.array_equal(simulate(config, raster, threads=2).output, expected)
+    os._exit(0 if same else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    assert in_a_new_process(code).strip() == "0"
+
+
 def test_the_kernel_compiles_where_no_cache_can_be_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

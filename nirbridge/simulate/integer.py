@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -99,9 +100,9 @@ def _run(
     if not others:
         run(spikes, *first, *arguments)
         return
-    with ThreadPoolExecutor(len(others)) as pool:
-        pieces = [pool.submit(run, spikes, *piece, *arguments) for piece in others]
-        run(spikes, *first, *arguments)
+    pool = _pool(os.getpid())
+    pieces = [pool.submit(run, spikes, *piece, *arguments) for piece in others]
+    run(spikes, *first, *arguments)
     for piece in pieces:
         piece.result()
 
@@ -124,6 +125,15 @@ def _run_by_rule(
                 array[b, :n] = found[name][-1]
             if rows.shape[1]:
                 rows[b] = found[name]
+
+
+@cache
+def _pool(process: int) -> ThreadPoolExecutor:  # noqa: ARG001
+    """Threads that stay for the next call, and new ones in each process: a fork takes none along.
+
+    To start them costs as much as hundreds of steps of a small network.
+    """
+    return ThreadPoolExecutor(_cores())
 
 
 def _cores() -> int:
