@@ -17,16 +17,16 @@ Numba keeps the compiled kernel until this file changes. Whoever changes a const
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numba import njit
 
 from nirbridge.simulate import stepped_lanes as lanes
 from nirbridge.simulate import stepped_plan as plan
-from nirbridge.simulate.kernel import _compiled, _inlined
 from nirbridge.simulate.lanes import count_bits, lowest_bit
 
-_BYTES = lanes.BYTES
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
 _AHEAD = np.uint64(4)  # sources listed without asking whether there are more: a guess less
 _NOWHERE = np.uint64(plan.NOWHERE)
@@ -36,6 +36,24 @@ _TO_VALUE, _BY_ONE, _LATE, _BLOCKED, _AT_MOST = (
 )
 _BINARY, _ROWS = np.uint64(plan.BINARY), np.uint64(plan.ROWS)
 _NO_SYNAPSE, _SYNAPSE_FIRST = np.uint64(plan.NO_SYNAPSE), np.uint64(plan.SYNAPSE_FIRST)
+
+
+# Without Numba's counting of references: in a loop as short as this it took half of the time. So
+# nothing may be allocated here; all room comes from the caller, who also keeps it alive.
+_OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False}
+
+
+def _compiled(function: Callable[..., Any]) -> Any:
+    """Compile on first use, and keep the machine code on disk where there is a place for it."""
+    try:
+        return njit(cache=True, **_OPTIONS)(function)
+    except RuntimeError:  # neither the package's folder nor the user's cache can be written
+        return njit(**_OPTIONS)(function)
+
+
+def _inlined(function: Callable[..., Any]) -> Any:
+    """Compile as a part of the caller; a call in every step costs too much."""
+    return njit(forceinline=True, **_OPTIONS)(function)
 
 
 @_inlined
@@ -58,7 +76,7 @@ def _list(mask: Any, first: Any, listed: Any, at: Any, n: Any) -> Any:
 def _list_nonzero(padded: Any, ring: Any, now: Any) -> Any:
     """List what is not 0 in the ring at ``now``. Returns how many there are."""
     values, listed = ring
-    step = np.uint64(_BYTES // values.itemsize)
+    step = lanes.lanes_of(values)
     n = _ZERO
     for j in range(_ZERO, padded, step):
         n = _list(lanes.nonzero(values, now + j), j, listed, now, n)
@@ -73,7 +91,7 @@ def _looped(fire: Any) -> Any:
         threshold, bar, v_reset, limit = neurons
         first, padded = place
         values, listed = ring
-        step = np.uint64(_BYTES // values.itemsize)
+        step = lanes.lanes_of(values)
         n = _ZERO
         for k in range(_ZERO, padded, step):
             mask = fire(
@@ -153,7 +171,7 @@ def _gather(x: Any, own: Any, weights: Any, term: Any, padded: Any, sent: Any, r
     into, width, samples = own
     at, counts = sent
     values, listed = ring
-    step = np.uint64(_BYTES // x.itemsize)
+    step = lanes.lanes_of(x)
     for j in range(_ZERO, padded, step):
         for s in range(samples):
             to, from_ = into + s * width + j, at + s * width
@@ -180,7 +198,7 @@ def _integrate(rule: Any, states: Any, j: Any, factors: Any, place: Any, held: A
     A, gs, B, gm, c, threshold = factors
     first, padded = place
     values, now = held
-    step = np.uint64(_BYTES // v.itemsize)
+    step = lanes.lanes_of(v)
     for k in range(_ZERO, padded, step):
         if mode == _BLOCKED:
             lanes.hold_back(v, threshold, j + k, first + k, values, now + k)
@@ -243,12 +261,11 @@ def run(
     outputs, spikes_out, i_out, v_out = records
     factors, neurons = (A, gs, B, gm, c, threshold), (threshold, bar, v_reset, limit)
     steps, n_populations = np.uint64(raster.shape[1]), np.uint64(populations.shape[0])
-    step = np.uint64(_BYTES // A.itemsize)
+    step = lanes.lanes_of(A)
     last, width = np.uint64(last_sample), np.uint64(A.shape[0])
-    i, v, x, values = scratch
-    most = np.uint64(x.shape[0]) // width  # samples side by side
-    ring = values, np.zeros(slots * most * width, np.uint32)
-    counts = np.zeros((slots, n_populations, most), np.uint64)
+    i, v, x, values, listed, counts = scratch
+    most = np.uint64(counts.shape[2])  # samples side by side
+    ring = values, listed
     for b in range(np.uint64(first_sample), last, most):
         samples = min(most, last - b)
         i[:], v[:], values[:], counts[:] = 0, 0, 0, 0

@@ -73,6 +73,16 @@ def _arguments(context: Any, builder: Any, signature: Any, args: Any) -> list[An
     ]
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def lanes_of(typing: Any, values: Any) -> Any:  # noqa: ARG001
+    """How many elements of an array are worked on at a time."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
+        return ir.Constant(ir.IntType(64), _vector(signature.args[0].dtype).count)
+
+    return types.uint64(values), codegen
+
+
 def _row_adder(graded: bool) -> Any:
     """Make the intrinsic that adds weight rows: as they are, or multiplied by what was sent."""
 

@@ -75,11 +75,19 @@ class Plan:
     places: tuple[dict[str, tuple[int, int]], ...]
 
     def scratch(self, samples: int) -> tuple[NDArray[Any], ...]:
-        """Room for the states of the samples that run side by side, and for what they send."""
-        width, dtype = len(self.arrays[0]), self.arrays[0].dtype
-        side_by_side = max(1, min(samples, SIDE_BY_SIDE))
-        sizes = (width, width, width, width * int(self.slots))
-        return tuple(aligned(side_by_side * size, dtype) for size in sizes)
+        """Room for the samples that run side by side.
+
+        Currents, membranes, inputs; for each slot what is sent, a list of who sends something,
+        and how many of each population and sample do.
+        """
+        width, dtype, slots = len(self.arrays[0]), self.arrays[0].dtype, int(self.slots)
+        most = max(1, min(samples, SIDE_BY_SIDE))
+        sizes = (most * width, most * width, most * width, slots * most * width)
+        return (
+            *(aligned(size, dtype) for size in sizes),
+            np.zeros(slots * most * width, np.uint32),
+            np.zeros((slots, len(self.populations), most), np.uint64),
+        )
 
 
 @dataclass
