@@ -67,7 +67,7 @@ def convert(
     spikes_per_step: Annotated[
         str | None, typer.Option(metavar="N|any", help="Most spikes of a neuron in one step.")
     ] = None,
-    method: Annotated[str, typer.Option(help="How to quantise: global, channel.")] = "channel",
+    method: Annotated[str, typer.Option(help="How to quantise: global, channel, fit.")] = "fit",
     calibration: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A raster of typical input.")
     ] = None,

@@ -23,8 +23,9 @@ from nirbridge.mapping.lift import lift
 from nirbridge.mapping.limits import violations
 from nirbridge.mapping.place import Network, place
 from nirbridge.passes import Lowered, lower, passes
+from nirbridge.passes.twin import TwinSynapses
 from nirbridge.quantize import quantize
-from nirbridge.quantize.methods import bias_range, check_method
+from nirbridge.quantize.methods import FITTED, check_method
 from nirbridge.rasters import check_raster
 from nirbridge.simulate import simulate
 from nirbridge.targets import ChipSpec
@@ -38,7 +39,7 @@ def convert(
     target: str | ChipSpec = "xylo-audio-2",
     dt: float | None = None,
     dynamics: Dynamics | None = None,
-    method: str = "channel",
+    method: str = "fit",
     calibration: Any = None,
     exact: bool | None = None,
     balance: bool | None = None,
@@ -90,6 +91,8 @@ def convert(
     notes = [Note("read", "", sentence) for sentence in repairs(graph)]
     notes.append(Note("time", "", f"dt = {how.dt:g} s, {source_of_dt(graph, dt, dynamics)}"))
     lowered, network = _lower_to_fit(graph, how, chip, exact, balance)
+    if method in FITTED and network.grid is None:
+        lowered, network = _with_twins(lowered, network, chip)
     network, moved = _biases(network, chip)
     made = quantize(network, chip, method)
     config = made.config
@@ -140,10 +143,20 @@ def _lower_to_fit(
     raise Refused(problems)
 
 
+def _with_twins(lowered: Lowered, network: Network, chip: ChipSpec) -> tuple[Lowered, Network]:
+    """The same with two synapses for each neuron, if the chip has them."""
+    if chip.synapses.value < 2:
+        return lowered, network
+    each = TwinSynapses()
+    graph, notes = each.run(lowered.graph, lowered.dynamics)
+    twins = replace(lowered, graph=graph, journal=(*lowered.journal, *notes))
+    return twins, place(twins, chip)
+
+
 def _biases(network: Network, chip: ChipSpec) -> tuple[Network, list[Note]]:
     """Leave the biases to the quantiser, unless the chip has none or they are out of its range."""
     largest = max(np.abs(network.hidden.c).max(initial=0), np.abs(network.outputs.c).max(initial=0))
-    if largest == 0 or (chip.bias_bits.value and largest <= bias_range(chip)[1]):
+    if largest == 0 or (chip.bias_bits.value and largest <= chip.bias_range[1]):
         return network, []
     return with_constant_channel(network, chip)
 

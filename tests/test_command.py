@@ -71,8 +71,10 @@ def test_refusals_in_json(tmp_path: Path) -> None:
     assert [d["code"] for d in parsed(done)["refused"]] == ["NB202"]
 
 
-def test_check_beyond_its_tolerance(deployment: Path) -> None:
-    done = nirbridge("check", deployment, DIGITS, "--tolerance", 0.001, "--ideal", 0)
+def test_check_beyond_its_tolerance(tmp_path: Path) -> None:
+    coarse = tmp_path / "coarse"
+    assert nirbridge("convert", GRAPH, "-o", coarse, "--method", "global").returncode == 0
+    done = nirbridge("check", coarse, DIGITS, "--tolerance", 0.001, "--ideal", 0)
     assert done.returncode == 1
     assert "BEYOND" in done.stdout
 

@@ -20,16 +20,14 @@ from nirbridge.targets import XYLO_AUDIO_2, ChipSpec, Limit
 from tests.conftest import EXAMPLES, GRAPHS
 from tests.test_stepped import SIZE, cuba, layer, weights
 
-METHODS = ("global", "channel")
-
-# Decisions that the chip shares with the trained network, after plain rounding. The recurrent
-# network is known to break (51 % were measured); 3.5 of the 6 % of the convolutional one are lost
-# to the reset, which the chip can only subtract.
+# Decisions that the chip shares with the trained network. Plain rounding is known to break the
+# recurrent network (51 % were measured); 3.5 of the 6 % of the convolutional one are lost to the
+# reset, which the chip can only subtract.
 AGREES = {
-    "digits_conv": 0.92,
-    "digits_cuba": 0.97,
-    "digits_lif": 0.96,
-    "digits_recurrent": 0.45,
+    "digits_conv": {"global": 0.92, "channel": 0.92, "fit": 0.93},
+    "digits_cuba": {"global": 0.97, "channel": 0.97, "fit": 0.99},
+    "digits_lif": {"global": 0.96, "channel": 0.96, "fit": 0.96},
+    "digits_recurrent": {"global": 0.45, "channel": 0.45, "fit": 0.93},
 }
 
 
@@ -37,7 +35,7 @@ def codes(refusal: pytest.ExceptionInfo[Refused]) -> list[str]:
     return [d.code for d in refusal.value.diagnostics]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["global", "channel", "fit"])
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_example_converts_and_fits(name: str, method: str, digits: tuple[Any, Any]) -> None:
     x, y = digits
@@ -52,7 +50,7 @@ def test_example_converts_and_fits(name: str, method: str, digits: tuple[Any, An
     )
     assert drift.trained_accuracy is not None
     assert sum(r.loss for r in drift.rungs) == pytest.approx(1 - drift.agreement)
-    assert drift.agreement > AGREES[name]
+    assert drift.agreement > AGREES[name][method]
 
 
 def aligned_counts(result: nirbridge.Deployment, x: Any) -> Any:

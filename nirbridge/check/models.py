@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nirbridge.dynamics import Dynamics, annotate
 from nirbridge.intformat import HIDDEN_SPIKES, OUTPUT_SPIKES
-from nirbridge.mapping.lift import chip_dynamics
+from nirbridge.mapping.lift import chip_dynamics, fires_once
 from nirbridge.mapping.place import Placement, Population
 from nirbridge.passes.base import rebuilt, with_fields
 from nirbridge.simulate import Recording, simulate_stepped
@@ -125,12 +125,15 @@ def _resets(deployment: Deployment) -> Dynamics:
     )
 
 
-def _lowered_with_chip_outputs(deployment: Deployment) -> nir.NIRGraph:
-    """The lowered graph whose outputs spike at most once per step."""
-    graph = deployment.lowered
+def _lowered_with_chip_limits(deployment: Deployment) -> nir.NIRGraph:
+    """The lowered graph in which what fires once per step on the chip does so."""
+    graph, place = deployment.lowered, deployment.placement
     nodes = dict(graph.nodes)
-    for p in deployment.placement.outputs:
-        if not p.readout and not p.relay:
+    once = fires_once(deployment.config.threshold)
+    limited = [p for p in place.outputs if not p.readout]
+    limited += [p for p in place.hidden if p.size and once[p.ids].all()]
+    for p in limited:
+        if not p.relay:
             nodes[p.name] = with_fields(nodes[p.name])
             annotate(nodes[p.name], spikes_per_step=OUTPUT_SPIKES)
     return rebuilt(graph, nodes, list(graph.edges))
@@ -149,7 +152,7 @@ MODELS: tuple[Model, ...] = (
         "reset",
         "reset by subtraction, many spikes per step",
         "train with reset by subtraction and any number of spikes per step",
-        _on_chip_time(_lowered_with_chip_outputs, _resets),
+        _on_chip_time(_lowered_with_chip_limits, _resets),
     ),
     Model(
         "decays",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nirbridge.diagnostics import diagnose, refuse_all
 from nirbridge.journal import Note
-from nirbridge.mapping.place import Layer, Network
+from nirbridge.mapping.place import Network
 from nirbridge.targets import ChipSpec
 
 
@@ -45,7 +45,7 @@ def with_constant_channel(network: Network, chip: ChipSpec) -> tuple[Network, li
     changed = replace(
         network,
         weights_in=np.concatenate([network.weights_in, row]),
-        hidden=Layer(hidden.A, hidden.B, np.zeros_like(hidden.c)),
+        hidden=replace(hidden, c=np.zeros_like(hidden.c)),
         constant=True,
     )
     text = "biases as a constant input channel; they rise through the synapse"

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from nirbridge.dynamics import GRID_KEY, Dynamics, annotate
 from nirbridge.graph.nodes import kind
 from nirbridge.graph.topology import Topology
-from nirbridge.intformat import HIDDEN_SPIKES, OUTPUT_SPIKES
+from nirbridge.intformat import HIDDEN_SPIKES, INT16, OUTPUT_SPIKES
 from nirbridge.mapping.config import XyloConfig
 from nirbridge.mapping.place import (
     ChipLink,
@@ -53,8 +53,9 @@ class Applied:
 
     ``weights_in`` (n_in, n_hidden, 2), ``weights_rec`` (n_hidden, n_hidden, 2), ``weights_out``
     (n_hidden, n_out); ``bias`` (n_hidden,), ``bias_out`` (n_out,); shifts ``dash_syn``
-    (n_hidden, 2), ``dash_mem``, ``dash_syn_out`` (n_out, 1), ``dash_mem_out``. ``grid``: the scale,
-    if they are integers.
+    (n_hidden, 2), ``dash_mem``, ``dash_syn_out`` (n_out, 1), ``dash_mem_out``. ``once``: whose
+    threshold is so high that it fires once per step, (n_hidden,). ``grid``: the scale, if they are
+    integers.
     """
 
     weights_in: Array
@@ -66,6 +67,7 @@ class Applied:
     dash_mem: NDArray[np.integer[Any]]
     dash_syn_out: NDArray[np.integer[Any]]
     dash_mem_out: NDArray[np.integer[Any]]
+    once: NDArray[np.bool_]
     grid: Grid | None = None
 
     @classmethod
@@ -83,9 +85,9 @@ class Applied:
             config.dash_mem,
             config.dash_syn_out[:, None],
             config.dash_mem_out,
+            fires_once(config.threshold),
             grid,
         )
-
 
     def constant_as_bias(self) -> Applied:
         """The same with the last input channel, which spikes in every step, as biases."""
@@ -160,6 +162,8 @@ class _Writer:
             node = nir.CubaLIF(_tau(syn, dt), *membrane, one, 0 * one, syn / (1.0 - syn))
         if not hidden:
             annotate(node, spikes_per_step=OUTPUT_SPIKES)
+        elif applied.once[ids].all():
+            annotate(node, spikes_per_step=1)
         if population.relay:
             node.metadata[RELAY_KEY] = "1"
         old = self.lowered.nodes[population.name].metadata
@@ -208,6 +212,11 @@ class _Writer:
         if target in self.placement.outputs:
             return applied.weights_out[source, target.ids]
         return applied.weights_rec[source, target.ids, link.synapse]
+
+
+def fires_once(threshold: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+    """Whether a membrane of 16 bits is full before it holds two such thresholds."""
+    return np.asarray(2 * threshold.astype(np.int64) > INT16.high, bool)
 
 
 def chip_factor(dash: NDArray[np.integer[Any]]) -> Array:

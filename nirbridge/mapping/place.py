@@ -96,12 +96,15 @@ class Layer:
 
     The step of each is I_k = A_k·I_k + x_k; v = B·v + Σ_k I_k + c; spike at v ≥ 1, with the
     gains folded into the weights. ``A`` (n, synapses), ``B`` (n,), ``c`` (n,), float64; a synapse
-    that is not used has A = 0.
+    that is not used has A = 0. ``drop`` (n,): what the membrane has less, one step after a spike,
+    in thresholds (0 for readouts). ``most`` (n,): spikes per step, 0 for as many as fit.
     """
 
     A: Array
     B: Array
     c: Array
+    drop: Array
+    most: NDArray[np.int64]
 
     @property
     def size(self) -> int:
@@ -278,20 +281,26 @@ def _layer(
     dynamics: Dynamics,
     most: int,
 ) -> Layer:
-    parts: list[tuple[Array, Array, Array]] = []
+    parts: list[tuple[Array, ...]] = []
     for population in populations:
         node = graph.nodes[population.name]
-        step = canonical_step(node, dynamics.override(node))
+        how = dynamics.override(node)
+        step = canonical_step(node, how)
         A = np.zeros((population.size, most))
         if kind(node) in ("CubaLIF", "CubaLI"):
             A[:, 0] = step.A
         for k, name in enumerate(synapses(graph, topology, population.name)):
             A[:, k] = canonical_step(graph.nodes[name], dynamics).B
-        parts.append((A, step.B, step.c))
+        one = np.ones(population.size)
+        fires = kind(node) in SPIKING
+        # a reset to a value takes at least a threshold, which is all that is known beforehand
+        drop = (one if how.reset_delay else step.B) * fires
+        parts.append((A, step.B, step.c, drop, one * (how.spikes_per_step or 0)))
     if not parts:
-        return Layer(np.zeros((0, most)), np.zeros(0), np.zeros(0))
-    A, B, c = (np.concatenate([p[k] for p in parts]) for k in range(3))
-    return Layer(A, B, c)
+        none = np.zeros(0)
+        return Layer(np.zeros((0, most)), none, none, none, none.astype(np.int64))
+    A, B, c, drop, spikes = (np.concatenate([p[k] for p in parts]) for k in range(5))
+    return Layer(A, B, c, drop, spikes.astype(np.int64))
 
 
 def _placement(graph: nir.NIRGraph, topology: Topology) -> Placement:

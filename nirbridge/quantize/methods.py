@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from nirbridge.diagnostics import Diagnostic, diagnose, refuse, refuse_all
 from nirbridge.journal import Note
 from nirbridge.mapping import XyloConfig
-from nirbridge.mapping.lift import Applied, chip_factor
+from nirbridge.mapping.lift import Applied, chip_factor, fires_once
 from nirbridge.mapping.place import Grid, Layer, Network, Population
 from nirbridge.quantize.decays import SHORTEST_SYNAPSE, rounded_shift, tau_error
+from nirbridge.quantize.fit import fit_hidden, fit_notes, fit_outputs
 from nirbridge.quantize.rounding import Integers, Plan, Rounded, round_layer
 from nirbridge.targets import ChipSpec
 
@@ -21,7 +22,9 @@ Array = NDArray[np.float64]
 METHODS = {
     "global": "one scale for all hidden neurons, one for all outputs",
     "channel": "one scale per target neuron",
+    "fit": "decays, gains and both synapses fitted to the response to a spike",
 }
+FITTED = ("fit",)
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,14 @@ def quantize(network: Network, chip: ChipSpec, method: str) -> Quantized:
 
     """
     check_method(method)
-    per_neuron = method == "channel"
-    biases = bias_range(chip)
+    per_neuron = method != "global"
+    biases = chip.bias_range
     plans = {"hidden": hidden_plan(network), "outputs": output_plan(network)}
+    fitted: list[Note] = []
+    if method in FITTED and network.grid is None:
+        made = fit_hidden(network, plans["hidden"], chip), fit_outputs(network, plans["outputs"])
+        plans = dict(zip(plans, (each.plan for each in made), strict=True))
+        fitted = fit_notes(network, *made)
     hidden, outputs = (round_layer(plan, biases, per_neuron) for plan in plans.values())
     placement = network.placement
     refuse_all(
@@ -96,14 +104,14 @@ def quantize(network: Network, chip: ChipSpec, method: str) -> Quantized:
         target=chip.name,
     )
     units = {p.name: outputs.units[p.ids].tolist() for p in placement.outputs if p.readout}
-    notes = _journal(placement.hidden, network.hidden, plans["hidden"], hidden)
+    notes = fitted + _journal(placement.hidden, network.hidden, plans["hidden"], hidden)
     notes += _journal(placement.outputs, network.outputs, plans["outputs"], outputs)
     grid = Grid(
         hidden.units,
         outputs.units,
         (config.weight_shift_in, config.weight_shift_rec, config.weight_shift_out),
     )
-    shifted = _applied(plans, [p.groups for p in plans.values()], [p.c for p in plans.values()])
+    shifted = _applied(plans, config)
     rounded = Applied.of(config, grid)
     if network.constant:
         shifted, rounded = shifted.constant_as_bias(), rounded.constant_as_bias()
@@ -116,21 +124,21 @@ def quantize(network: Network, chip: ChipSpec, method: str) -> Quantized:
     )
 
 
-def _applied(
-    plans: dict[str, Plan], groups: list[tuple[Array, ...]], biases: list[Array]
-) -> Applied:
+def _applied(plans: dict[str, Plan], config: XyloConfig) -> Applied:
     """Plans as what the chip would apply, were its weights not integers."""
-    synapses = plans["hidden"].dash_syn.shape[1]
+    hidden, outputs = plans["hidden"], plans["outputs"]
+    synapses = hidden.dash_syn.shape[1]
     return Applied(
-        np.stack(groups[0][:synapses], axis=2),
-        np.stack(groups[0][synapses:], axis=2),
-        groups[1][0],
-        biases[0],
-        biases[1],
-        plans["hidden"].dash_syn,
-        plans["hidden"].dash_mem,
-        plans["outputs"].dash_syn,
-        plans["outputs"].dash_mem,
+        np.stack(hidden.groups[:synapses], axis=2),
+        np.stack(hidden.groups[synapses:], axis=2),
+        outputs.groups[0],
+        hidden.c,
+        outputs.c,
+        hidden.dash_syn,
+        hidden.dash_mem,
+        outputs.dash_syn,
+        outputs.dash_mem,
+        fires_once(config.threshold),
     )
 
 
@@ -180,18 +188,12 @@ def check_method(method: str) -> None:
         raise refuse("NB501", node="method", limit=", ".join(METHODS), found=repr(method))
 
 
-def bias_range(chip: ChipSpec) -> tuple[int, int]:
-    """Lowest and highest bias of a chip; (0, 0) if it has none."""
-    bits = chip.bias_bits.value
-    return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if bits else (0, 0)
-
-
 def _overflows(made: Rounded, names: list[str], chip: ChipSpec) -> list[Diagnostic]:
     """NB606 for the first neuron whose bias does not fit, even at a threshold of one unit."""
     if not len(made.overflow):
         return []
     first = int(made.overflow[0])
-    low, high = bias_range(chip)
+    low, high = chip.bias_range
     found = f"{made.bias[first]} at threshold {made.units[first]}"
     return [
         diagnose(

@@ -73,7 +73,7 @@ def round_layer(plan: Plan, bias_range: tuple[int, int], per_neuron: bool) -> Ro
     if plan.units is not None and plan.shifts is not None:
         units, shifts = plan.units, plan.shifts
     else:
-        units, shift = _choose(plan, bias_range, per_neuron)
+        units, shift = choose_scale(plan, bias_range, per_neuron)
         shifts = (shift,) * len(plan.groups)
     exact = [
         np.rint(w * units / 2.0**shift) for w, shift in zip(plan.groups, shifts, strict=True)
@@ -86,7 +86,9 @@ def round_layer(plan: Plan, bias_range: tuple[int, int], per_neuron: bool) -> Ro
     return Rounded(weights, units, threshold, bias, shifts, overflow, clipped)
 
 
-def _choose(plan: Plan, bias_range: tuple[int, int], per_neuron: bool) -> tuple[Integers, int]:
+def choose_scale(
+    plan: Plan, bias_range: tuple[int, int], per_neuron: bool
+) -> tuple[Integers, int]:
     """Units per threshold for each neuron, and the weight shift of the layer."""
     base = _scales(plan, per_neuron)
     shift = _shift(base)
