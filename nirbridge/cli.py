@@ -67,7 +67,9 @@ def convert(
     spikes_per_step: Annotated[
         str | None, typer.Option(metavar="N|any", help="Most spikes of a neuron in one step.")
     ] = None,
-    method: Annotated[str, typer.Option(help="How to quantise: global, channel, fit.")] = "fit",
+    method: Annotated[
+        str, typer.Option(help="How to quantise: global, channel, fit, calibrate.")
+    ] = "fit",
     calibration: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A raster of typical input.")
     ] = None,
@@ -96,7 +98,13 @@ def convert(
         how = resolve(network, dt, None, **words)
         raster, _ = read_raster(calibration, pipeline.channels(network), how.dt)
     result = pipeline.convert(
-        network, target, dt=dt, method=method, calibration=raster, **words
+        network,
+        target,
+        dt=dt,
+        method=method,
+        calibration=raster,
+        track=_progress("calibrating"),
+        **words,
     )
     result.save(output, force=force)
     if as_json:

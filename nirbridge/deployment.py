@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from nirbridge.graph import read, write
 from nirbridge.journal import Note
 from nirbridge.mapping.config import XyloConfig
 from nirbridge.mapping.constant import with_constant
-from nirbridge.mapping.place import Placement
+from nirbridge.mapping.lift import Applied, lift
+from nirbridge.mapping.place import Grid, Placement
 from nirbridge.rasters import check_raster
 from nirbridge.simulate import Recording, simulate
 
@@ -112,6 +114,36 @@ class Deployment:
                 volts = np.array(self.units[p.name], np.float64)
                 found[p.end] = recording.v_mem_out[..., p.ids] / volts
         return found
+
+    def with_config(
+        self, config: XyloConfig, method: str, notes: Sequence[Note] = ()
+    ) -> Deployment:
+        """The same network with other integers: ``deployed`` follows them.
+
+        Parameters
+        ----------
+        config
+            For the same placement; weights, thresholds, biases and decays may differ.
+        method
+            How it came about.
+        notes
+            Added to the journal.
+
+        """
+        old = Grid.of(self.deployed, self.placement)
+        assert old is not None  # whatever was deployed has its scales
+        read = self.placement.readouts
+        grid = Grid(
+            config.threshold.astype(np.int64),
+            np.where(read, old.outputs, config.threshold_out),
+            (config.weight_shift_in, config.weight_shift_rec, config.weight_shift_out),
+        )
+        applied = Applied.of(config, grid)
+        if self.constant:
+            applied = applied.constant_as_bias()
+        graph = lift(applied, self.placement, self.lowered, config.dt, config.aliases)
+        journal = (*self.journal, *notes)
+        return replace(self, config=config, deployed=graph, method=method, journal=journal)
 
     def simulate(self, raster: Any, record: bool = False) -> Recording:
         """Run the chip on a raster; see :func:`nirbridge.simulate`."""

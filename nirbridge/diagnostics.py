@@ -149,6 +149,11 @@ RULES: dict[str, Rule] = {
         "the method must be one that is known",
         "choose one of the methods listed",
     ),
+    "NB502": Rule(
+        "quantise",
+        "the method calibrate needs a raster of typical input",
+        "give one: --calibration FILE, calibration=...; or choose the method fit",
+    ),
     "NB601": Rule("fit", "input channels must fit the chip", "merge or drop channels"),
     "NB602": Rule(
         "fit",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -9,25 +10,27 @@ from typing import Any
 import nir
 import numpy as np
 
+from nirbridge.calibrate import Track, calibrate, choose, random_spikes
 from nirbridge.deployment import Deployment
-from nirbridge.diagnostics import Diagnostic, Refused, refuse_all
+from nirbridge.diagnostics import Diagnostic, Refused, refuse, refuse_all
 from nirbridge.dynamics import Dynamics
 from nirbridge.graph.read import repairs
 from nirbridge.graph.verify import verify
 from nirbridge.intformat import INT16
 from nirbridge.journal import Note
-from nirbridge.mapping.config import XyloConfig
-from nirbridge.mapping.constant import with_constant, with_constant_channel
+from nirbridge.mapping.constant import with_constant_channel
 from nirbridge.mapping.fits import fits
 from nirbridge.mapping.lift import lift
 from nirbridge.mapping.limits import violations
 from nirbridge.mapping.place import Network, place
 from nirbridge.passes import Lowered, lower, passes
+from nirbridge.passes.base import Pass
+from nirbridge.passes.pacemaker import Pacemakers
 from nirbridge.passes.twin import TwinSynapses
 from nirbridge.quantize import quantize
+from nirbridge.quantize.fit import Form, forms
 from nirbridge.quantize.methods import FITTED, check_method
 from nirbridge.rasters import check_raster
-from nirbridge.simulate import simulate
 from nirbridge.targets import ChipSpec
 from nirbridge.targets import target as find_target
 from nirbridge.targets.fit import demand
@@ -43,6 +46,7 @@ def convert(
     calibration: Any = None,
     exact: bool | None = None,
     balance: bool | None = None,
+    track: Track | None = None,
     **words: Any,
 ) -> Deployment:
     """Turn a network into a configuration of a chip.
@@ -61,14 +65,17 @@ def convert(
     method
         How to quantise; a key of ``nirbridge.quantize.METHODS``.
     calibration
-        A raster (T, n_in) or (B, T, n_in) of typical input. The journal then tells how often the
-        chip's states saturate on it.
+        A raster (T, n_in) or (B, T, n_in) of typical input, without labels. With
+        ``method="calibrate"`` forms, scales and rounding are chosen on it. In any case the journal
+        tells how often the chip's states saturate on it.
     exact
         Whether neurons without a synapse (LIF) keep their dynamics exactly, at the price of relay
         neurons. By default they do if the result fits the chip.
     balance
         Whether paths of unequal length are made equal by relay neurons; else the journal only
         says how far they are apart. By default they are if the result fits the chip.
+    track
+        Wraps the numbers of the steps of a calibration, to show progress.
     words
         Single fields of :class:`Dynamics` (``scheme``, ``reset``, ``spikes_per_step``, ...),
         which override those of the graph's record.
@@ -82,6 +89,8 @@ def convert(
     """
     chip = find_target(target)
     check_method(method)
+    if method == "calibrate" and calibration is None:
+        raise refuse("NB502", node="calibration", limit="a raster", found="none")
     refuse_all(verify(graph))
     refuse_all(demand(graph).over(chip))
     how = resolve(graph, dt, dynamics, **words)
@@ -90,30 +99,70 @@ def convert(
     check_taus(graph, how)
     notes = [Note("read", "", sentence) for sentence in repairs(graph)]
     notes.append(Note("time", "", f"dt = {how.dt:g} s, {source_of_dt(graph, dt, dynamics)}"))
+    counts = None if calibration is None else check_raster(calibration, channels(graph))
     lowered, network = _lower_to_fit(graph, how, chip, exact, balance)
-    if method in FITTED and network.grid is None:
-        lowered, network = _with_twins(lowered, network, chip)
-    network, moved = _biases(network, chip)
-    made = quantize(network, chip, method)
-    config = made.config
-    refuse_all(violations(config, chip, network.placement.hidden_names()))
-    notes += [*lowered.journal, *moved, *made.notes]
-    if calibration is not None:
-        counts = check_raster(calibration, channels(graph))
-        notes += saturation(config, with_constant(counts) if network.constant else counts)
-    return Deployment(
-        config=config,
-        lowered=lowered.graph,
-        shifted=lift(made.shifted, network.placement, lowered.graph, how.dt, network.aliases),
-        deployed=lift(made.rounded, network.placement, lowered.graph, how.dt, network.aliases),
-        journal=tuple(notes),
-        source=how.attach(graph),
-        dynamics=how,
-        placement=network.placement,
-        units=made.units,
-        constant=network.constant,
-        method=method,
-    )
+
+    def deployment(form: Form | None = None) -> Deployment:
+        shaped, placed = _shaped(lowered, network, chip, form)
+        placed, moved = _biases(placed, chip)
+        made = quantize(placed, chip, method, form)
+        refuse_all(violations(made.config, chip, placed.placement.hidden_names()))
+        spots = (placed.placement, shaped.graph, how.dt, placed.aliases)
+        return Deployment(
+            config=made.config,
+            lowered=shaped.graph,
+            shifted=lift(made.shifted, *spots),
+            deployed=lift(made.rounded, *spots),
+            journal=(*notes, *shaped.journal, *moved, *made.notes),
+            source=how.attach(graph),
+            dynamics=how,
+            placement=placed.placement,
+            units=made.units,
+            constant=placed.constant,
+            method=method,
+        )
+
+    plain = method not in FITTED or network.grid is not None
+    tried = [None] if plain else forms(network, thorough=method == "calibrate")
+    made = [(str(form), found) for form in tried if (found := _possible(deployment, form))]
+    if method == "calibrate":
+        result = calibrate(made, np.asarray(counts), track)
+    else:
+        result = choose(made, random_spikes(channels(graph)))
+    if counts is not None:
+        result = replace(result, journal=(*result.journal, *saturation(result, counts)))
+    return result
+
+
+def _possible(
+    deployment: Callable[[Form | None], Deployment], form: Form | None
+) -> Deployment | None:
+    """The deployment in that form; None if only others fit the chip."""
+    try:
+        return deployment(form)
+    except Refused:
+        if form is None or not form.once:
+            raise
+        return None
+
+
+def _shaped(
+    lowered: Lowered, network: Network, chip: ChipSpec, form: Form | None
+) -> tuple[Lowered, Network]:
+    """The network with what a fitted form needs: second synapses, biases as weights."""
+    if form is None:
+        return lowered, network
+    steps: list[Pass] = [TwinSynapses()] if chip.synapses.value > 1 else []
+    if form.once:
+        steps.append(Pacemakers(chip.fan_out.value))
+    graph, journal = lowered.graph, lowered.journal
+    for each in steps:
+        graph, notes = each.run(graph, lowered.dynamics)
+        journal = (*journal, *notes)
+    shaped = replace(lowered, graph=graph, journal=journal)
+    placed = place(shaped, chip)
+    refuse_all(fits(placed, chip))
+    return shaped, placed
 
 
 def _lower_to_fit(
@@ -143,16 +192,6 @@ def _lower_to_fit(
     raise Refused(problems)
 
 
-def _with_twins(lowered: Lowered, network: Network, chip: ChipSpec) -> tuple[Lowered, Network]:
-    """The same with two synapses for each neuron, if the chip has them."""
-    if chip.synapses.value < 2:
-        return lowered, network
-    each = TwinSynapses()
-    graph, notes = each.run(lowered.graph, lowered.dynamics)
-    twins = replace(lowered, graph=graph, journal=(*lowered.journal, *notes))
-    return twins, place(twins, chip)
-
-
 def _biases(network: Network, chip: ChipSpec) -> tuple[Network, list[Note]]:
     """Leave the biases to the quantiser, unless the chip has none or they are out of its range."""
     largest = max(np.abs(network.hidden.c).max(initial=0), np.abs(network.outputs.c).max(initial=0))
@@ -166,9 +205,9 @@ def channels(graph: nir.NIRGraph) -> int:
     return sum(demand(graph).inputs.values())
 
 
-def saturation(config: XyloConfig, raster: Any) -> list[Note]:
+def saturation(deployment: Deployment, raster: Any) -> list[Note]:
     """How often the chip's states lie on their 16-bit rails while it runs a raster."""
-    recording = simulate(config, raster, record=True)
+    recording = deployment.simulate(raster, record=True)
     notes = []
     for name in ("i_syn", "i_syn_2", "v_mem", "i_syn_out", "v_mem_out"):
         values = getattr(recording, name)

@@ -27,7 +27,7 @@ def network(rng: np.random.Generator, n_in: int = 3, h: int = 5, o: int = 2) -> 
     def layer(n: int, synapses: int) -> Layer:
         A = np.repeat(rng.uniform(0, 0.99, (n, 1)), synapses, axis=1)
         B, c = rng.uniform(0, 0.999, n), rng.normal(0, 0.2, n)
-        return Layer(A, B, c, B, np.ones(n, np.int64))
+        return Layer(A, B, c, B, np.ones(n, np.int64), np.zeros(n, bool))
 
     weights = [rng.normal(0, spread, shape) for shape in ((n_in, h), (h, h), (h, o))]
     both = [np.stack([w, np.zeros_like(w)], axis=2) for w in weights[:2]]

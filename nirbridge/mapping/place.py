@@ -98,6 +98,7 @@ class Layer:
     gains folded into the weights. ``A`` (n, synapses), ``B`` (n,), ``c`` (n,), float64; a synapse
     that is not used has A = 0. ``drop`` (n,): what the membrane has less, one step after a spike,
     in thresholds (0 for readouts). ``most`` (n,): spikes per step, 0 for as many as fit.
+    ``clears`` (n,): whether the reset leaves nothing of the membrane.
     """
 
     A: Array
@@ -105,6 +106,7 @@ class Layer:
     c: Array
     drop: Array
     most: NDArray[np.int64]
+    clears: NDArray[np.bool_]
 
     @property
     def size(self) -> int:
@@ -295,12 +297,13 @@ def _layer(
         fires = kind(node) in SPIKING
         # a reset to a value takes at least a threshold, which is all that is known beforehand
         drop = (one if how.reset_delay else step.B) * fires
-        parts.append((A, step.B, step.c, drop, one * (how.spikes_per_step or 0)))
+        clears = one * (fires and how.reset == "value")
+        parts.append((A, step.B, step.c, drop, one * (how.spikes_per_step or 0), clears))
     if not parts:
         none = np.zeros(0)
-        return Layer(np.zeros((0, most)), none, none, none, none.astype(np.int64))
-    A, B, c, drop, spikes = (np.concatenate([p[k] for p in parts]) for k in range(5))
-    return Layer(A, B, c, drop, spikes.astype(np.int64))
+        return Layer(np.zeros((0, most)), none, none, none, none.astype(int), none.astype(bool))
+    A, B, c, drop, spikes, clears = (np.concatenate([p[k] for p in parts]) for k in range(6))
+    return Layer(A, B, c, drop, spikes.astype(np.int64), clears.astype(bool))
 
 
 def _placement(graph: nir.NIRGraph, topology: Topology) -> Placement:

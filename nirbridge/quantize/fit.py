@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge.intformat import INT8, SHIFT
+from nirbridge.intformat import INT8, SHIFT, THRESHOLD
 from nirbridge.journal import Note
 from nirbridge.mapping.lift import chip_factor
 from nirbridge.mapping.place import Layer, Network
 from nirbridge.quantize.kernels import Fit, charge, fit_neuron, overlap
-from nirbridge.quantize.rounding import Plan, choose_scale
+from nirbridge.quantize.rounding import WANTED_THRESHOLD, Plan, choose_scale
 from nirbridge.targets import ChipSpec
 
 Array = NDArray[np.float64]
@@ -24,6 +24,39 @@ Array = NDArray[np.float64]
 ONCE = 2**14
 # Relays repeat up to 31 spikes in a step, which this many units per threshold leave room for.
 RELAY = 2**10
+PACE = 2**6
+
+
+@dataclass(frozen=True)
+class Form:
+    """How high thresholds are, and what a reset takes. ``once``: hidden neurons fire once per step.
+
+    Else ``height`` is the median threshold that is aimed at, as far as the weight shift allows.
+    ``excess``: what a reset to a value takes away, in thresholds; the membrane was above its
+    threshold when it fired, and the chip takes exactly a threshold.
+    """
+
+    once: bool
+    height: int = WANTED_THRESHOLD
+    excess: float = 1.0
+
+    def __str__(self) -> str:
+        if self.once:
+            return f"one spike per step, thresholds from {ONCE}"
+        more = f", resets of {self.excess:g} thresholds" if self.excess > 1 else ""
+        return f"many spikes per step, thresholds near {self.height}{more}"
+
+
+def forms(network: Network, thorough: bool) -> list[Form]:
+    """The forms that suit the source, the best guess first."""
+    heights = [256, 512, 1024] if thorough else [256, 1024]
+    excesses = [1.0, 1.15, 1.3, 1.5] if thorough else [1.0, 1.3]
+    if not network.hidden.clears.any():
+        excesses = [1.0]
+    many = [Form(False, height, excess) for excess in excesses for height in heights]
+    if not thorough and not fires_once(network):
+        return many[:1]
+    return [Form(True), *many] if fires_once(network) else many
 
 
 @dataclass(frozen=True)
@@ -35,12 +68,15 @@ class Fitted:
     once: bool = False
 
 
-def fit_hidden(network: Network, plan: Plan, chip: ChipSpec) -> Fitted:
+def fit_hidden(
+    network: Network, plan: Plan, chip: ChipSpec, form: Form
+) -> Fitted:
     """The hidden layer: ``plan`` (decays rounded one by one) with what can be chosen better.
 
     Relays are left as they are, since they are exact. Where both synapses of a neuron have the
     same time constant and the same weights they are one synapse that was split, and share its
-    response; else each is fitted by itself.
+    response; else each is fitted by itself. ``form``: how high
+    the thresholds are.
     """
     layer = network.hidden
     twins = _twins(network)
@@ -54,10 +90,15 @@ def fit_hidden(network: Network, plan: Plan, chip: ChipSpec) -> Fitted:
         if plan.relay[i] or plan.readout[i] or not _fittable(layer, i, twins[i]):
             fits.append(None)
             continue
-        key = (layer.A[i, 0], layer.B[i], layer.drop[i], 1 + twins[i], loops[i])
+        # with the membrane full at its threshold, a spike leaves nothing, as in the source
+        clears = form.once and bool(layer.clears[i])
+        key = (layer.A[i, 0], layer.B[i], layer.drop[i], twins[i], loops[i])
         if key not in known:
             A, B, drop = (float(v) for v in key[:3])
-            known[key] = fit_neuron(A, B, drop, 1 + int(twins[i]), bool(loops[i]))
+            drop *= form.excess if layer.clears[i] else 1.0
+            known[key] = fit_neuron(
+                A, B, None if clears else drop, 1 + int(twins[i]), bool(loops[i]) and not clears
+            )
         found = known[key]
         fits.append(found)
         dash_mem[i], loop[i] = found.dash_mem, found.loop
@@ -70,12 +111,17 @@ def fit_hidden(network: Network, plan: Plan, chip: ChipSpec) -> Fitted:
     np.einsum("iik->ik", both[1])[...] += loop
     groups = tuple(w[:, :, k] for w in both for k in range(2))
     made = replace(plan, groups=groups, c=c, dash_syn=dash_syn, dash_mem=dash_mem)
-    once = _fires_once(layer, made, chip)
-    return Fitted(fits, _scaled_once(made) if once else _scaled(made, chip), once)
+    if form.once:
+        return Fitted(fits, _scaled_once(made, layer.clears, half=2), True)
+    return Fitted(fits, _scaled(made, chip, form))
 
 
-def fit_outputs(network: Network, plan: Plan) -> Fitted:
-    """The output layer: one synapse, no connection of a neuron to itself."""
+def fit_outputs(network: Network, plan: Plan, form: Form) -> Fitted:
+    """The output layer: one synapse, no connection of a neuron to itself.
+
+    The chip lets an output fire once per step in any form. Where its reset clears the membrane,
+    ``form.once`` puts the threshold where 16 bits are full.
+    """
     layer = network.outputs
     fits: list[Fit | None] = []
     dash_mem, dash_syn, c = plan.dash_mem.copy(), plan.dash_syn.copy(), plan.c.copy()
@@ -84,7 +130,8 @@ def fit_outputs(network: Network, plan: Plan) -> Fitted:
         if plan.relay[i]:
             fits.append(None)
             continue
-        drop = None if plan.readout[i] else float(layer.drop[i])
+        clears = form.once and bool(layer.clears[i])
+        drop = None if plan.readout[i] or clears else float(layer.drop[i])
         found = fit_neuron(float(layer.A[i, 0]), float(layer.B[i]), drop, 1, False)
         fits.append(found)
         dash_mem[i], dash_syn[i, 0], gain[i] = found.dash_mem, found.dash_syn[0], found.gain[0]
@@ -92,6 +139,8 @@ def fit_outputs(network: Network, plan: Plan) -> Fitted:
     made = replace(
         plan, groups=(network.weights_out * gain,), c=c, dash_syn=dash_syn, dash_mem=dash_mem
     )
+    if form.once and layer.clears.any() and (layer.clears | plan.relay).all():
+        made = _scaled_once(made, layer.clears, half=1)
     return Fitted(fits, made)
 
 
@@ -130,31 +179,37 @@ def _drive(B: float, dash_mem: int) -> float:
     return float((near[0] + steady[0]) / 2)
 
 
-def _fires_once(layer: Layer, plan: Plan, chip: ChipSpec) -> bool:
-    """Whether the source fires at most once per step and its biases fit so high a threshold."""
-    own = ~plan.relay
-    if plan.units is not None or not own.any() or not (layer.most[own] == 1).all():
-        return False
-    return bool(np.abs(plan.c[own]).max(initial=0.0) * ONCE <= max(chip.bias_range[1], 0))
+def fires_once(network: Network) -> bool:
+    """Whether all hidden neurons of the source fire at most once per step."""
+    own = ~np.array([p.relay for p in network.placement.hidden for _ in range(p.size)], bool)
+    return bool(own.any() and (network.hidden.most[own] == 1).all())
 
 
-def _scaled_once(plan: Plan) -> Plan:
-    """Thresholds so high that a neuron fires once, each matrix with its own weight shift."""
-    units = np.where(plan.relay, RELAY, ONCE).astype(np.int64)
-    half = len(plan.groups) // 2
-    shifts = []
+def _scaled_once(plan: Plan, clears: NDArray[np.bool_], half: int) -> Plan:
+    """Thresholds so high that a neuron fires once, each matrix with its own weight shift.
+
+    Where the reset clears the membrane the threshold is where 16 bits are full, as far as the
+    weights reach there. ``half``: groups of the first matrix.
+    """
+    largest = np.max([np.abs(w).max(axis=0, initial=0.0) for w in plan.groups], axis=0)
+    reach = np.full(len(largest), np.inf)
+    np.divide(INT8.high * 2.0**SHIFT.high, largest, out=reach, where=largest > 0)
+    full = np.clip(np.floor(reach), ONCE, THRESHOLD.high)
+    units = np.where(clears, full, ONCE)
+    # a pacemaker fires by its bias alone
+    relays = np.where(plan.c > 0, PACE, RELAY)
+    units = np.where(plan.relay, relays, units).astype(np.int64)
+    shifts: list[int] = []
     for part in (plan.groups[:half], plan.groups[half:]):
-        largest = max(float((np.abs(w) * units).max(initial=0.0)) for w in part)
-        need = np.ceil(np.log2(max(largest, 1.0) / (INT8.high + 0.5)))
-        shifts += [int(np.clip(need, SHIFT.low, SHIFT.high))] * half
+        most = max((float((np.abs(w) * units).max(initial=0.0)) for w in part), default=0.0)
+        need = np.ceil(np.log2(max(most, 1.0) / (INT8.high + 0.5)))
+        shifts += [int(np.clip(need, SHIFT.low, SHIFT.high))] * len(part)
     return replace(plan, units=units, shifts=tuple(shifts))
 
 
-def _scaled(plan: Plan, chip: ChipSpec) -> Plan:
-    """Scales as the method ``channel`` chooses them."""
-    if plan.units is not None:
-        return plan
-    units, shift = choose_scale(plan, chip.bias_range, per_neuron=True)
+def _scaled(plan: Plan, chip: ChipSpec, form: Form) -> Plan:
+    """Scales as the method ``channel`` chooses them, but for their height."""
+    units, shift = choose_scale(plan, chip.bias_range, True, form.height)
     return replace(plan, units=units, shifts=(shift,) * len(plan.groups))
 
 

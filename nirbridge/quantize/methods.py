@@ -13,7 +13,7 @@ from nirbridge.mapping import XyloConfig
 from nirbridge.mapping.lift import Applied, chip_factor, fires_once
 from nirbridge.mapping.place import Grid, Layer, Network, Population
 from nirbridge.quantize.decays import SHORTEST_SYNAPSE, rounded_shift, tau_error
-from nirbridge.quantize.fit import fit_hidden, fit_notes, fit_outputs
+from nirbridge.quantize.fit import Form, fit_hidden, fit_notes, fit_outputs
 from nirbridge.quantize.rounding import Integers, Plan, Rounded, round_layer
 from nirbridge.targets import ChipSpec
 
@@ -23,8 +23,9 @@ METHODS = {
     "global": "one scale for all hidden neurons, one for all outputs",
     "channel": "one scale per target neuron",
     "fit": "decays, gains and both synapses fitted to the response to a spike",
+    "calibrate": "as fit, then form, scales and rounding chosen on a raster of typical input",
 }
-FITTED = ("fit",)
+FITTED = ("fit", "calibrate")
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ class Quantized:
     notes: list[Note]
 
 
-def quantize(network: Network, chip: ChipSpec, method: str) -> Quantized:
+def quantize(
+    network: Network, chip: ChipSpec, method: str, form: Form | None = None
+) -> Quantized:
     """Round a placed network to the integers of a chip.
 
     Input and recurrent weights share the hidden neurons' scales, output weights have those of the
@@ -58,6 +61,8 @@ def quantize(network: Network, chip: ChipSpec, method: str) -> Quantized:
         For the width of its biases.
     method
         A key of :data:`METHODS`.
+    form
+        Of the fitted methods; by default many spikes per step.
 
     Raises
     ------
@@ -71,7 +76,11 @@ def quantize(network: Network, chip: ChipSpec, method: str) -> Quantized:
     plans = {"hidden": hidden_plan(network), "outputs": output_plan(network)}
     fitted: list[Note] = []
     if method in FITTED and network.grid is None:
-        made = fit_hidden(network, plans["hidden"], chip), fit_outputs(network, plans["outputs"])
+        form = form or Form(False)
+        made = (
+            fit_hidden(network, plans["hidden"], chip, form),
+            fit_outputs(network, plans["outputs"], form),
+        )
         plans = dict(zip(plans, (each.plan for each in made), strict=True))
         fitted = fit_notes(network, *made)
     hidden, outputs = (round_layer(plan, biases, per_neuron) for plan in plans.values())

@@ -87,13 +87,19 @@ def round_layer(plan: Plan, bias_range: tuple[int, int], per_neuron: bool) -> Ro
 
 
 def choose_scale(
-    plan: Plan, bias_range: tuple[int, int], per_neuron: bool
+    plan: Plan,
+    bias_range: tuple[int, int],
+    per_neuron: bool,
+    height: int = WANTED_THRESHOLD,
 ) -> tuple[Integers, int]:
-    """Units per threshold for each neuron, and the weight shift of the layer."""
+    """Units per threshold for each neuron, and the weight shift of the layer.
+
+    ``height``: median threshold that the shift aims at.
+    """
     base = _scales(plan, per_neuron)
-    shift = _shift(base)
+    shift = _shift(base, height)
     whole = np.where(base >= WHOLE, np.floor(base * (1 + 1e-12)), base)
-    wanted = np.where(np.isfinite(base), whole * 2.0**shift, WANTED_THRESHOLD)
+    wanted = np.where(np.isfinite(base), whole * 2.0**shift, height)
     for bound, side in ((bias_range[1], plan.c > 0), (-bias_range[0], plan.c < 0)):
         limit = np.full(len(plan.c), np.inf)
         np.divide(bound, np.abs(plan.c), out=limit, where=side & (bound > 0))
@@ -119,12 +125,12 @@ def _scales(plan: Plan, per_neuron: bool) -> Array:
     return np.where(alike, scale[alike].min(initial=np.inf), scale)
 
 
-def _shift(base: Array) -> int:
+def _shift(base: Array, height: int) -> int:
     """Largest weight shift, 0..7, that keeps the median threshold at or below the wanted one."""
     finite = base[np.isfinite(base)]
     if not len(finite):
         return 0
-    room = np.log2(WANTED_THRESHOLD / max(float(np.median(finite)), 2.0**-20))
+    room = np.log2(height / max(float(np.median(finite)), 2.0**-20))
     return int(np.clip(np.floor(room), SHIFT.low, SHIFT.high))
 
 

@@ -1,0 +1,6 @@
+"""Forms, scales and rounding chosen by what the chip does with typical, or with random, input."""
+
+from nirbridge.calibrate.calibrate import Track, calibrate, choose
+from nirbridge.calibrate.probe import random_spikes
+
+__all__ = ["Track", "calibrate", "choose", "random_spikes"]

@@ -1,0 +1,111 @@
+"""Choose a form, then improve its integers, always by what the chip does on the raster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nirbridge.calibrate.score import Judge, Score
+from nirbridge.calibrate.search import fit_outputs, search
+from nirbridge.deployment import Deployment
+from nirbridge.diagnostics import refuse
+from nirbridge.journal import Note
+
+TRIES = 2000
+SEED = 0
+# Neuron steps that all tries together may take; larger networks get fewer tries. On two cores
+# this is about a minute.
+WORK = 2e10
+
+Track = Callable[[Sequence[int]], Iterable[int]]
+Form = tuple[str, Deployment]
+
+
+def calibrate(
+    forms: Sequence[Form],
+    raster: NDArray[Any],
+    track: Track | None = None,
+    tries: int | None = None,
+    seed: int = SEED,
+) -> Deployment:
+    """The best of several deployments of a network, improved on a raster.
+
+    1. Form: spikes per step, height of the thresholds, clipping; 2. thresholds of the outputs;
+    3. rounding and thresholds by random search, judged by the chip. The journal says what each
+    step gained. Deterministic for a seed.
+
+    Parameters
+    ----------
+    forms
+        Deployments of the same network on the same chip, with what is particular of each. They
+        share the source, its dynamics and the placement.
+    raster
+        (B, T, n_in) or (T, n_in) counts of typical input, which need no labels.
+    track
+        Wraps the numbers of the tries, to show progress.
+    tries
+        Proposals of step 3; by default 2000, fewer for large networks or rasters.
+    seed
+        Of the proposals.
+
+    Raises
+    ------
+    Refused
+        NB801 for a raster without steps or samples.
+
+    """
+    counts = raster if raster.ndim == 3 else raster[None]
+    if not counts.size:
+        raise refuse("NB801", node="calibration", limit="one step, one sample", found=counts.shape)
+    scores, best = _best(forms, counts)
+    label, chosen = forms[best]
+    notes = [
+        _note(f"from {forms[0][0]}: {scores[0]}", scores[0]),
+        _note(f"form: {label}: {scores[best]}", scores[best]),
+    ]
+    judge = Judge(chosen, counts)
+    config, score = _outputs(chosen, judge, scores[best])
+    notes.append(_note(f"thresholds of the outputs: {score}", score))
+    number = _tries(chosen, counts) if tries is None else tries
+    numbers = range(number)
+    steps = numbers if track is None else track(numbers)
+    config, score = search(config, chosen.placement, judge, score, steps, seed)
+    notes.append(_note(f"rounding and thresholds, {number} tries: {score}", score))
+    return chosen.with_config(config, "calibrate", notes)
+
+
+def choose(forms: Sequence[Form], raster: NDArray[Any]) -> Deployment:
+    """The form that keeps nearest to the trained network on a raster; the first one of equals."""
+    if len(forms) == 1:
+        return forms[0][1]
+    scores, best = _best(forms, raster)
+    label, chosen = forms[best]
+    note = Note("fit", "", f"form, by random spikes: {label}; {scores[best]}", scores[best].total)
+    return replace(chosen, journal=(*chosen.journal, note))
+
+
+def _best(forms: Sequence[Form], counts: NDArray[Any]) -> tuple[list[Score], int]:
+    judge = Judge(forms[0][1], counts)
+    scores = [judge.score(d.config, d) for _, d in forms]
+    return scores, int(np.argmin([s.total for s in scores]))
+
+
+def _outputs(chosen: Deployment, judge: Judge, score: Score) -> tuple[Any, Score]:
+    config = fit_outputs(chosen.config, chosen.placement, judge)
+    found = judge.score(config)
+    return (config, found) if found.total < score.total else (chosen.config, score)
+
+
+def _tries(chosen: Deployment, counts: NDArray[Any]) -> int:
+    config = chosen.config
+    synapses = np.count_nonzero(config.weights_rec.any(axis=2)) / max(config.n_hidden, 1)
+    work = counts.shape[0] * counts.shape[1] * config.n_hidden * (8 + 0.1 * synapses)
+    return int(np.clip(WORK / max(work, 1.0), 50, TRIES))
+
+
+def _note(text: str, score: Score) -> Note:
+    return Note("calibrate", "", text, score.total, "in all")
