@@ -49,7 +49,19 @@ class Reset(str, Enum):
 GraphFile = Annotated[Path, typer.Argument(metavar="GRAPH", help="A .nir file.")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="What `convert` wrote.")]
 RasterFile = Annotated[
-    Path, typer.Argument(metavar="RASTER", help=".npy, .npz (x, optional y) or .csv of events.")
+    Path,
+    typer.Argument(
+        metavar="RASTER",
+        help=".npy, .npz (x, optional y), .csv of events, or NIR's data (.nir, .h5, .hdf5).",
+    ),
+]
+DataNode = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NODE",
+        help="What to take from NIR's data: a node, or NODE/OBSERVABLE.",
+        show_default="input, or the only one",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace existing output.")]
@@ -119,9 +131,13 @@ def simulate(
     directory: Folder,
     raster: RasterFile,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="New .npy, .npz or .csv.")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="New .npy, .npz, .csv, or NIR's data (.nir)."
+        ),
     ],
-    record: Annotated[bool, typer.Option(help="Also write all states (.npz).")] = False,
+    record: Annotated[bool, typer.Option(help="Also write all states (.npz, .nir).")] = False,
+    node: DataNode = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -131,10 +147,10 @@ def simulate(
 
     check_output(output, force, record=record)
     deployment = load(directory)
-    counts, _ = read_raster(raster, deployment.n_in, deployment.config.dt)
+    counts, _ = read_raster(raster, deployment.n_in, deployment.config.dt, node)
     check_output(output, force, batched=counts.ndim == 3, record=record)
     recording = deployment.simulate(counts, record)
-    write_recording(recording, output, deployment.config.dt, force)
+    write_recording(recording, output, deployment.config.dt, force, deployment.placement)
     facts = {
         "file": str(output),
         "shape": list(recording.output.shape),
@@ -160,6 +176,7 @@ def check(
     ideal: Annotated[
         int, typer.Option(min=0, help="Samples to run in continuous time as well.")
     ] = 1,
+    node: DataNode = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare the chip with the network as it was trained, on one raster."""
@@ -170,7 +187,7 @@ def check(
     if isnan(tolerance):  # which the range lets pass
         raise typer.BadParameter("nan is not in the range 0<=x<=1", param_hint="--tolerance")
     deployment = load(directory)
-    counts, labels = read_raster(raster, deployment.n_in, deployment.config.dt)
+    counts, labels = read_raster(raster, deployment.n_in, deployment.config.dt, node)
     drift = deployment.check(counts, labels, ideal, track=_progress("checking"))
     within = 1 - drift.agreement <= tolerance
     if as_json:

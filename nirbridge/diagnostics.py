@@ -201,12 +201,23 @@ RULES: dict[str, Rule] = {
     ),
     "NB803": Rule(
         "raster",
-        "a raster file is .npy, .npz (x, optional y) or .csv (time in seconds, channel)",
+        "a raster file is .npy, .npz (x, optional y), .csv (time in seconds, channel) or NIR's own "
+        "data (.nir, .h5, .hdf5)",
         "save the raster in one of these forms",
     ),
     "NB804": Rule("raster", "there is one label per sample", "give labels of shape (B,)"),
     "NB805": Rule("files", "existing output is kept", "choose another place, or pass --force"),
     "NB807": Rule("files", "input is readable and output is writable", "check path and rights"),
+    "NB808": Rule(
+        "raster",
+        "data on a time grid has the network's time step",
+        "record it again with that step, or store event lists (nir.EventData), which are binned",
+    ),
+    "NB809": Rule(
+        "raster",
+        "a data file says which of its observables is the input",
+        "name it: --node NODE or NODE/OBSERVABLE, node=...; or store one, at the node 'input'",
+    ),
     "NB901": Rule(
         "frameworks",
         "a layer of a framework has a form in NIR",
