@@ -107,13 +107,14 @@ def plot(outputs: Outputs, digits: Digits, folder: Path) -> list[Path]:
     title = f"N-MNIST network, {len(raster)} digits: cosine of the outputs' mean rates per sample"
     matrix(axes, values, names, names, title)
     pictures, grid = figure(2, 5, width=9, height=4)
-    limit = max(np.abs(paper_events.frame(counts)).max() for counts in raster[:10])
-    for axes, counts, label in zip(grid.ravel(), raster, labels, strict=False):
-        image = paper_events.frame(counts)
+    kinds, first = np.unique(labels, return_index=True)
+    images = [paper_events.frame(counts) for counts in raster[first]]
+    limit = np.abs(images).max()
+    for axes, image, label in zip(grid.ravel(), images, kinds, strict=False):
         shown = axes.imshow(image, cmap="PuOr", vmin=-limit, vmax=limit)
         axes.set_xticks([])
         axes.set_yticks([])
         axes.set_title(f"digit {label}", fontsize=9)
     pictures.colorbar(shown, ax=grid, label="ON − OFF events", shrink=0.8)
-    pictures.suptitle("First saccade (100 ms) of ten samples, 34x34 pixels", fontsize=10)
+    pictures.suptitle("First saccade (100 ms) of a sample of each digit, 34x34 pixels", fontsize=10)
     return [save(drawn, folder, "cnn"), save(pictures, folder, "cnn_input")]
