@@ -141,7 +141,7 @@ def to_raster(
     if isinstance(values, nir.EventData):
         raster = _binned_events(values, dt, where)
     else:
-        if dt is not None and abs(values.dt - dt) > SAME_DT * dt:
+        if dt is not None and not abs(values.dt - dt) <= SAME_DT * dt:
             found = f"{values.dt:.9g} s in the data"
             raise refuse("NB808", node=where, limit=f"{dt:.9g} s, the network's", found=found)
         raster = _counts(values.data, where)
@@ -177,6 +177,8 @@ def _counts(values: NDArray[Any], where: str) -> NDArray[Any]:
     """Whole numbers >= 0 as integers: other tools store spikes as booleans or as 0.0 and 1.0."""
     if values.dtype.kind == "b":
         return values.astype(np.uint8)
+    if values.dtype.kind not in "iuf":
+        raise refuse("NB801", node=where, limit="whole numbers >= 0", found=f"{values.dtype}")
     bad = ~((values >= 0) & (values < 2**31) & (values == np.rint(values)))
     if bad.any():
         at = tuple(int(i) for i in np.argwhere(bad)[0])
@@ -188,6 +190,9 @@ def _counts(values: NDArray[Any], where: str) -> NDArray[Any]:
 def _binned_events(events: nir.EventData, dt: float | None, where: str) -> NDArray[Any]:
     if dt is None:
         raise refuse("NB803", node=where, limit="a known time step", found="events")
+    if events.idx.ndim != 2 or events.idx.dtype.kind not in "iu" or not 0 <= events.t_max < np.inf:
+        found = f"idx {events.idx.shape} of {events.idx.dtype}, t_max {events.t_max:g} s"
+        raise refuse("NB803", node=where, limit="integers (B, E), t_max >= 0 s", found=found)
     samples, places = np.nonzero(events.idx != -1)  # -1 stands for no event
     ids, times = events.idx[samples, places], events.time[samples, places].astype(np.float64)
     counts = None

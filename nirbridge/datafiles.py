@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,9 @@ def read_data(path: str | os.PathLike[str]) -> nir.NIRGraphData:
 
     """
     file = Path(path)
-    size = file.stat().st_size if file.is_file() else 0
+    size = 0
+    with suppress(OSError):  # which load() explains
+        size = file.stat().st_size
     try:
         content = load(file, min(MAX_BYTES, SMALL + MOST_PACKED * size), NUMBERS)
     except Refused as refusal:

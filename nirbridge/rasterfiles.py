@@ -83,6 +83,10 @@ def read_raster(
     except OSError as error:
         found = f"{path}: {error.strerror}"
         raise refuse("NB101", node=path.name, limit="a readable file", found=found) from None
+    if node is not None and path.suffix not in SUFFIXES:
+        limit = f"{', '.join(SUFFIXES)}, which have nodes"
+        remedy = "leave --node (node=...) out, or give NIR's data"
+        raise refuse("NB809", node=path.name, limit=limit, found=path.suffix, remedy=remedy)
     try:
         if path.suffix == ".npy":
             with path.open("rb") as file:

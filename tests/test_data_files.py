@@ -177,6 +177,24 @@ def test_both_time_steps_are_named(tmp_path: Path) -> None:
         read_raster(place, 2, DT)
 
 
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (gridded(COUNTS, np.nan), "NB808"),
+        (gridded(COUNTS.astype(complex)), "NB801"),
+        (events(idx=np.zeros(2, int), time=np.zeros(2)), "NB803"),
+        (events(idx=np.zeros((1, 2))), "NB803"),
+        (events(t_max=np.nan), "NB803"),
+    ],
+)
+def test_refused_in_memory(data: nir.NIRGraphData, code: str) -> None:
+    assert refusal(lambda: to_raster(data, 2, DT)) == [code]
+
+
+def test_other_files_have_no_nodes() -> None:
+    assert refusal(lambda: read_raster(GRAPHS / "digits.npz", node="input")) == ["NB809"]
+
+
 def test_networks_are_told_from_data() -> None:
     with pytest.raises(Refused, match=r"a NIR graph: networks are read by nirbridge\.read"):
         read_raster(GOOD, 2, DT)
