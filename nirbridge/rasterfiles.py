@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.diagnostics import Refused, refuse
-from nirbridge.files import replacing
+from nirbridge.files import check_new, replacing
 from nirbridge.rasters import check_raster
 from nirbridge.simulate import Recording
 from nirbridge.simulate.recording import RECORDED
@@ -209,7 +209,7 @@ def check_output(path: Path, force: bool, batched: bool = False, record: bool = 
     ------
     Refused
         NB803 for another suffix, for events of a batch, and for states that only an ``.npz``
-        holds; NB805 if the file exists.
+        holds; NB805 if the file exists, NB807 if there is no such directory.
 
     """
     if path.suffix not in (".npy", ".npz", ".csv"):
@@ -220,10 +220,7 @@ def check_output(path: Path, force: bool, batched: bool = False, record: bool = 
     if path.suffix == ".csv" and batched:
         limit = "one sample; a batch goes into .npy or .npz"
         raise refuse("NB803", node=path.name, limit=limit, found="a batch")
-    if path.is_dir():
-        raise refuse("NB807", node=path.name, limit="a file", found=f"{path} is a directory")
-    if path.exists() and not force:
-        raise refuse("NB805", node=path.name, limit="a new file", found=f"{path} exists")
+    check_new(path, force)
 
 
 def write_recording(recording: Recording, path: Path, dt: float, force: bool = False) -> None:
