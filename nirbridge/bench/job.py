@@ -103,7 +103,7 @@ class Result:
         if self.output is None or not self.run_s:
             return 0.0
         batch, steps, _ = self.output.shape
-        return median(self.run_s) / max(1, batch * steps)
+        return float(median(self.run_s) / max(1, batch * steps))
 
     @property
     def warm_up_s(self) -> float:

@@ -138,7 +138,7 @@ def run_local(jobs: Sequence[Job], at_once: int = 1) -> Iterator[Result]:
 
 
 def run_dask(jobs: Sequence[Job], address: str) -> Iterator[Result]:
-    """Results as they come from a Dask cluster, whose workers have nirbridge and the frameworks.
+    """Results as they come from a Dask cluster whose workers have nirbridge and the frameworks.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def run_dask(jobs: Sequence[Job], address: str) -> Iterator[Result]:
     """
     distributed = need("dask")
     try:
-        client = distributed.Client(address, timeout=CONNECT, set_as_default=False)
+        client = distributed.Client(address, timeout=CONNECT)
     except (OSError, ValueError, TimeoutError) as error:
         raise _no_cluster(address, " ".join(f"{error}".split())[:120] or "no answer") from None
     with client:

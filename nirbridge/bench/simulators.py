@@ -27,10 +27,15 @@ Run = Callable[[NDArray[Any]], NDArray[Any]]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A simulator with its network: ``run`` takes (B, T, n_in) and gives (B, T, n_out)."""
+    """A simulator with its network: ``run`` takes (B, T, n_in) and gives (B, T, n_out).
+
+    ``samples``: how many to run at most. ``once``: it has nothing to warm up, and takes too long
+    to be run again only for its timing.
+    """
 
     run: Run
     samples: int | None = None
+    once: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -127,7 +132,7 @@ def _continuous(graph: nir.NIRGraph, how: Dynamics, ideal: int) -> Prepared:
     def run(counts: NDArray[Any]) -> NDArray[Any]:
         return simulate_continuous(graph, counts, how.dt, reset=how.reset).output
 
-    return Prepared(run, samples=ideal)
+    return Prepared(run, samples=ideal, once=True, notes=("timed on its only run",))
 
 
 def _xylo(graph: nir.NIRGraph, how: Dynamics, threads: int) -> Prepared:
@@ -179,7 +184,7 @@ def _jitted(model: Any) -> Run:
     compiled = jax.jit(lambda x: spyx.run(model, x)[0])
 
     def run(counts: NDArray[Any]) -> NDArray[Any]:
-        out = np.asarray(compiled(counts.swapaxes(0, 1).astype(np.float32)))
-        return out.swapaxes(0, 1)
+        out: NDArray[Any] = np.asarray(compiled(counts.swapaxes(0, 1).astype(np.float32)))
+        return np.swapaxes(out, 0, 1)
 
     return run

@@ -69,7 +69,7 @@ def _measure(job: Job) -> Result:
         counts = counts[: made.samples]
         notes = (*notes, f"the first {made.samples} of {len(job.counts)} samples")
     output, first_s = _timed(lambda: made.run(counts))
-    runs = tuple(_timed(lambda: made.run(counts))[1] for _ in range(job.repeat))
+    again = [_timed(lambda: made.run(counts))[1] for _ in range(0 if made.once else job.repeat)]
     return Result(
         job.simulator,
         job.input,
@@ -80,7 +80,7 @@ def _measure(job: Job) -> Result:
         import_s=import_s,
         build_s=build_s,
         first_s=first_s,
-        run_s=runs,
+        run_s=tuple(again) or (first_s,),
         peak_bytes=peak_bytes(),
         notes=notes,
     )

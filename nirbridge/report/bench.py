@@ -16,30 +16,51 @@ GOOD, BAD = "green", "red"
 
 def comparison(found: Bench, graph: str) -> RenderableType:
     """The table of simulators, the cosines of each pair, and what to know about both."""
-    parts: list[RenderableType] = [_figures(found, graph)]
+    parts: list[RenderableType] = [_heading(_what(found, graph)), _figures(found)]
     if len(found.inputs) > 1:
-        parts.append(_by_input(found))
+        unit = "Accuracy" if _labelled(found) else f"{_unit(found).capitalize()} per sample"
+        parts += [_heading(f"{unit}, input by input"), _by_input(found)]
     if len(found.ran) > 1:
-        parts.append(_cosines(found))
+        parts += [_heading("Cosine of mean output rates"), _cosines(found)]
     return Group(*parts, *_remarks(found))
 
 
-def _figures(found: Bench, graph: str) -> Table:
+def _heading(text: str) -> Text:
+    """A line above a table: a table's own title is wrapped where the table is narrow."""
+    return Text(text, style="bold")
+
+
+def _what(found: Bench, graph: str) -> str:
     samples = sum(len(each.counts) for each in found.inputs)
     steps = sorted({each.counts.shape[1] for each in found.inputs})
     what = "1 input" if len(found.inputs) == 1 else f"{len(found.inputs)} inputs"
-    title = f"{graph}: {what}, {samples} samples of {' or '.join(map(str, steps[:4]))} steps"
-    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False)
+    return f"{graph}: {what}, {samples} sample(s) of {' or '.join(map(str, steps[:4]))} steps"
+
+
+def _labelled(found: Bench) -> bool:
+    return any(each.labels is not None for each in found.inputs)
+
+
+def _unit(found: Bench) -> str:
+    return "spikes" if found.spiking else "sum"
+
+
+def _table() -> Table:
+    return Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+
+
+def _figures(found: Bench) -> Table:
+    table = _table()
     table.add_column("simulator", no_wrap=True)
-    labelled = any(each.labels is not None for each in found.inputs)
+    labelled = _labelled(found)
     heads = ["accuracy"] if labelled else []
-    heads += ["spikes per\nsample" if found.spiking else "sum per\nsample", "differs\nat step"]
-    heads += ["equal\nsamples", "time per\nstep", "compile,\nwarm-up", "peak\nmemory"]
-    for head in heads:
-        table.add_column(head, justify="right", no_wrap=True)
-    for row in found.rows:
+    heads += [f"{_unit(found)}/\nsample", "differs\nat step"]
+    heads += ["equal\nsamples", "time/\nstep", "compile\nwarm-up", "peak\nmemory"]
+    for head in heads:  # the first also holds what kept a simulator from running
+        table.add_column(head, justify="right", no_wrap=head is not heads[0])
+    for k, row in enumerate(found.rows, 1):
         cells = _cells(row, found.reference) if row.samples else _failed(row, len(heads))
-        table.add_row(row.simulator, *(cells if labelled or not row.samples else cells[1:]))
+        table.add_row(f"{k} {row.simulator}", *(cells if labelled or not row.samples else cells[1:]))
     return table
 
 
@@ -70,15 +91,13 @@ def _failed(row: Row, columns: int) -> list[RenderableType]:
 
 def _by_input(found: Bench) -> Table:
     """Accuracy where there are labels, else spikes: how much it depends on the input."""
-    labelled = any(each.labels is not None for each in found.inputs)
-    what = "Accuracy" if labelled else "Spikes per sample" if found.spiking else "Sum per sample"
-    table = Table(title=f"{what}, input by input")
+    table = _table()
     table.add_column("input")
-    for name in found.simulators:
-        table.add_column(name, justify="right")
+    for k in range(1, len(found.simulators) + 1):
+        table.add_column(str(k), justify="right")
     for each in found.inputs:
         rows = found.of(each.name).rows
-        table.add_row(each.name, *(_result(row, labelled) for row in rows))
+        table.add_row(Text(each.name), *(_result(row, _labelled(found)) for row in rows))
     return table
 
 
@@ -90,14 +109,14 @@ def _result(row: Row, labelled: bool) -> RenderableType:
 
 def _cosines(found: Bench) -> Table:
     """The lower half: the matrix is symmetric."""
-    table = Table(title="Cosine of mean output rates", box=SIMPLE_HEAD, pad_edge=False)
+    table, cosines, ran = _table(), found.cosines, found.ran
+    numbers = {name: k for k, name in enumerate(found.simulators, 1)}
     table.add_column("", no_wrap=True)
-    for k in range(1, len(found.ran)):
-        table.add_column(str(k), justify="right", no_wrap=True)
-    cosines = found.cosines
-    for k, a in enumerate(found.ran):
-        values = [number(cosines[a].get(b, float("nan"))) for b in found.ran[:k]]
-        table.add_row(f"{k + 1} {a}", *values)
+    for name in ran[:-1]:
+        table.add_column(str(numbers[name]), justify="right", no_wrap=True)
+    for k, a in enumerate(ran):
+        values = [number(cosines[a].get(b, float("nan"))) for b in ran[:k]]
+        table.add_row(f"{numbers[a]} {a}", *values)
     return table
 
 
