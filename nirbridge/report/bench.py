@@ -52,26 +52,26 @@ def _table() -> Table:
 def _figures(found: Bench) -> Table:
     table = _table()
     table.add_column("simulator", no_wrap=True)
-    labelled = _labelled(found)
-    heads = ["accuracy"] if labelled else []
+    heads = ["accuracy"] if _labelled(found) else []
     heads += [f"{_unit(found)}/\nsample", "differs\nat step"]
     heads += ["equal\nsamples", "time/\nstep", "compile\nwarm-up", "peak\nmemory"]
     for head in heads:  # the first also holds what kept a simulator from running
         table.add_column(head, justify="right", no_wrap=head is not heads[0])
     for k, row in enumerate(found.rows, 1):
-        cells = _cells(row, found.reference) if row.samples else _failed(row, len(heads))
-        table.add_row(f"{k} {row.simulator}", *(cells if labelled or not row.samples else cells[1:]))
+        cells = _cells(row, found) if row.samples else _failed(row, len(heads))
+        table.add_row(f"{k} {row.simulator}", *cells)
     return table
 
 
-def _cells(row: Row, reference: str | None) -> list[RenderableType]:
-    if row.simulator == reference:
+def _cells(row: Row, found: Bench) -> list[RenderableType]:
+    if row.simulator == found.reference:
         differs, equal = "–", "–"
     else:
         differs = "never" if row.first_step is None else str(row.first_step)
         equal = percent(row.equal_samples)
+    accuracy = [_accuracy(row, found)] if _labelled(found) else []
     return [
-        percent(row.accuracy),
+        *accuracy,
         f"{row.total / row.samples:.2f}",
         Text(differs, style=GOOD if differs == "never" else ""),
         equal,
@@ -79,6 +79,14 @@ def _cells(row: Row, reference: str | None) -> list[RenderableType]:
         _short(row.warm_up_s) if row.warm_up_s else "–",
         f"{row.peak_bytes / 2**20:.0f} MiB",
     ]
+
+
+def _accuracy(row: Row, found: Bench) -> str:
+    """In percent; as a count where it is of fewer samples than that of the others."""
+    fewer = row.samples < sum(len(each.counts) for each in found.inputs)
+    if fewer and row.accuracy is not None and all(i.labels is not None for i in found.inputs):
+        return f"{round(row.accuracy * row.samples)} of {row.samples}"
+    return percent(row.accuracy)
 
 
 def _short(value: float) -> str:
