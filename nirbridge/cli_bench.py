@@ -39,7 +39,7 @@ def bench(
     ] = None,
     on: Annotated[
         str | None,
-        typer.Option(metavar="NAME,...", help="Simulators.", show_default="all installed"),
+        typer.Option(metavar="NAME,...", help="Simulators, by name.", show_default="all installed"),
     ] = None,
     random: Annotated[
         float | None,
@@ -49,7 +49,7 @@ def bench(
     seeds: Annotated[int, typer.Option(min=1, help="Random inputs, one for each seed.")] = 1,
     samples: Annotated[
         int | None,
-        typer.Option(min=1, help="First samples of each input; random ones.", show_default="all"),
+        typer.Option(min=1, help="First samples of an input; or to draw.", show_default="all"),
     ] = None,
     ideal: Annotated[int, typer.Option(min=1, help="Samples to run in continuous time.")] = 10,
     dt: Dt = None,
@@ -66,7 +66,7 @@ def bench(
         str | None, typer.Option(metavar="ADDRESS", help="Run on a Dask cluster instead.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="New .json with all.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="New .json: all figures.")
     ] = None,
     picture: Annotated[
         Path | None, typer.Option(metavar="FILE", help="New heat map: .png, .svg, .pdf.")
@@ -76,8 +76,7 @@ def bench(
 ) -> None:
     """Run a graph on every simulator that is installed, and compare what they send.
 
-    Each simulator has a process of its own. One that is missing, refuses, crashes or takes too
-    long has a row that says so. Exit code 3 if none runs.
+    Each has a process of its own; one that fails has a row that says so. Exit code 3 if none runs.
     """
     from nirbridge import bench as run
     from nirbridge import read

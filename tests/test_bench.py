@@ -359,7 +359,7 @@ def test_heat_map_shows_every_pair(tmp_path: Path) -> None:
 
 def test_nearly_equal_is_not_equal() -> None:
     assert [number(x) for x in (1.0, 0.99999, 0.5, 0.0, -0.25)] == [
-        "1", "0.999", "0.500", "0.000", "-0.250",
+        "1", "0.9999", "0.5000", "0.0000", "-0.2500",
     ]  # fmt: skip
 
 

@@ -46,15 +46,16 @@ def bench(
     """Run one graph on every simulator, each in a process of its own, and compare the answers.
 
     A simulator that is missing, refuses, fails, crashes or takes too long has a row that says so;
-    the others go on.
+    the others go on. All compute on the processor, in single precision but for continuous time
+    and the chip's integers.
 
     Parameters
     ----------
     graph
         Any well-formed NIR graph.
     raster
-        Spike counts, integers >= 0, (T, n_in) or (B, T, n_in); or several :class:`Input` with
-        different names.
+        Spike counts, integers >= 0, (T, n_in) or (B, T, n_in); or one or several
+        :class:`Input`, with different names.
     labels
         Integers (B,), or one integer for a single sample; None for none.
     on
@@ -113,6 +114,8 @@ def _at_least_one(name: str, value: int) -> None:
 
 
 def _named(raster: Any, labels: Any) -> list[Input]:
+    if isinstance(raster, Input):
+        return [raster]
     several = isinstance(raster, Sequence) and raster and isinstance(raster[0], Input)
     given = list(raster) if several else [Input("input", raster, labels)]
     names = [each.name for each in given]

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -261,4 +260,4 @@ def _mean(parts: list[Any]) -> float | None:
 
 
 def _median(values: list[float]) -> float:
-    return median(values) if values else 0.0
+    return float(np.median(values)) if values else 0.0

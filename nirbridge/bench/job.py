@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -103,12 +102,12 @@ class Result:
         if self.output is None or not self.run_s:
             return 0.0
         batch, steps, _ = self.output.shape
-        return float(median(self.run_s) / max(1, batch * steps))
+        return float(np.median(self.run_s) / max(1, batch * steps))
 
     @property
     def warm_up_s(self) -> float:
         """Seconds that the first run took longer than the others: compiling, filling caches."""
-        return max(0.0, self.first_s - median(self.run_s)) if self.run_s else 0.0
+        return max(0.0, self.first_s - float(np.median(self.run_s))) if self.run_s else 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """The figures as plain values, for JSON; the output as its shape."""

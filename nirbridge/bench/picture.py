@@ -64,7 +64,7 @@ def heat_map(found: Bench) -> Figure:
     axes.tick_params(which="minor", length=0)
     for (row, column), value in np.ndenumerate(values):
         light = (value - low) / (1 - low) < 0.6
-        axes.text(column, row, number(value), ha="center", va="center", fontsize=8.5,
+        axes.text(column, row, number(value), ha="center", va="center", fontsize=8,
                   color="white" if light else "black")  # fmt: skip
     axes.set_title("Cosine of mean output rates", loc="left", fontsize=12, pad=22)
     axes.text(0, 1.02, _subtitle(found), transform=axes.transAxes, fontsize=8.5, color="0.35")
@@ -77,12 +77,12 @@ def heat_map(found: Bench) -> Figure:
 
 
 def number(value: float) -> str:
-    """A cosine with three decimals, never rounded up to 1: equal and nearly equal differ."""
+    """A cosine with four decimals; nearly equal is 0.9999, only equal is 1."""
     if np.isnan(value):
         return "–"
     if value == 1:
         return "1"
-    return f"{min(value, 0.999):.3f}" if value > 0 else f"{value:.3f}"
+    return f"{min(value, 0.9999):.4f}"
 
 
 def _low_end(values: np.ndarray) -> float:

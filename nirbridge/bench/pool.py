@@ -34,7 +34,7 @@ _THREADS = (
 
 
 def run_job(job: Job, stop: threading.Event | None = None) -> Result:
-    """Run a job in a process; time-out and crash become a result.
+    """Run a job in a process; time-out, crash, and a process that cannot start become a result.
 
     Parameters
     ----------
@@ -44,6 +44,13 @@ def run_job(job: Job, stop: threading.Event | None = None) -> Result:
         Ends the process early when it is set.
 
     """
+    try:
+        return _run(job, stop or threading.Event())
+    except OSError as error:
+        return failure(job, FAILED, f"no process for it: {error.strerror or error}")
+
+
+def _run(job: Job, stop: threading.Event) -> Result:
     with tempfile.TemporaryDirectory(prefix="nirbridge-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         (folder / JOB).write_bytes(pickle.dumps(job))
@@ -56,7 +63,7 @@ def run_job(job: Job, stop: threading.Event | None = None) -> Result:
                 env=_environment(job.threads),
                 start_new_session=True,  # so that what it starts is stopped with it
             )
-            in_time = _wait(process, job.timeout, stop or threading.Event())
+            in_time = _wait(process, job.timeout, stop)
         result = folder / RESULT
         if result.is_file():
             found = pickle.loads(result.read_bytes())
