@@ -50,7 +50,8 @@ def work(job: Job) -> Result:
     except Refused as refusal:
         first = refusal.diagnostics[0]
         if first.code == NOT_INSTALLED:
-            return failure(job, MISSING, f"{first.remedy} ({first.found})")
+            how = first.remedy.removeprefix("install it: ")
+            return failure(job, MISSING, f"{how} ({first.found})")
         text = f"{first.code} {first.node}: {first.rule}; limit {first.limit}; found {first.found}"
         more = len(refusal.diagnostics) - 1
         return failure(job, REFUSED, text + (f" (and {more} more)" if more else ""))

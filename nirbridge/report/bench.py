@@ -133,7 +133,7 @@ def _remarks(found: Bench) -> list[RenderableType]:
     notes: dict[str, list[str]] = {}
     for row in found.rows:
         if row.failures:
-            where = f" on {row.failures} of {len(found.inputs)}" if len(found.inputs) > 1 else ""
+            where = f" on {row.failures} of {len(found.inputs)} inputs" if len(found.inputs) > 1 else ""
             lines.append(Text(f"{row.simulator}: {row.status}{where}: {row.error}", style=BAD))
         for note in row.notes:
             notes.setdefault(note, []).append(row.simulator)
