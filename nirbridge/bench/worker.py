@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -93,7 +93,7 @@ def _timed(action: Callable[[], T]) -> tuple[T, float]:
     return found, time.perf_counter() - start
 
 
-def _graph(content: bytes):  # type: ignore[no-untyped-def]
+def _graph(content: bytes) -> Any:
     from nirbridge import read
 
     with tempfile.TemporaryDirectory() as folder:

@@ -133,7 +133,8 @@ def _remarks(found: Bench) -> list[RenderableType]:
     notes: dict[str, list[str]] = {}
     for row in found.rows:
         if row.failures:
-            where = f" on {row.failures} of {len(found.inputs)} inputs" if len(found.inputs) > 1 else ""
+            of = len(found.inputs)
+            where = f" on {row.failures} of {of} inputs" if of > 1 else ""
             lines.append(Text(f"{row.simulator}: {row.status}{where}: {row.error}", style=BAD))
         for note in row.notes:
             notes.setdefault(note, []).append(row.simulator)
