@@ -199,7 +199,7 @@ class Bench:
         if not sums:
             return None
         one, other = np.sum(sums, axis=0)
-        return 1.0 if np.array_equal(one, other) else cosine(one, other)
+        return 1.0 if np.array_equal(one, other) else min(1.0, cosine(one, other))
 
     def _row(self, name: str) -> Row:
         mine = [r for r in self.results if r.simulator == name]
