@@ -159,4 +159,4 @@ def _none_ran(found: Bench) -> Diagnostic:
     from nirbridge.diagnostics import diagnose
 
     reasons = "; ".join(f"{row.simulator}: {row.status}" for row in found.rows)
-    return diagnose("NB809", limit="one or more", found=reasons)
+    return diagnose("NB811", limit="one or more", found=reasons)

@@ -207,12 +207,12 @@ RULES: dict[str, Rule] = {
     "NB804": Rule("raster", "there is one label per sample", "give labels of shape (B,)"),
     "NB805": Rule("files", "existing output is kept", "choose another place, or pass --force"),
     "NB807": Rule("files", "input is readable and output is writable", "check path and rights"),
-    "NB808": Rule(
+    "NB810": Rule(
         "usage",
         "a Dask cluster answers at its address",
         "start one: `dask scheduler` and, for each machine, `dask worker ADDRESS`",
     ),
-    "NB809": Rule(
+    "NB811": Rule(
         "bench",
         "at least one simulator runs the graph",
         "install a simulator, or mend what the others say",

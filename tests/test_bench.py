@@ -281,7 +281,7 @@ def test_several_inputs_count_together(graph: Any) -> None:
         ({"labels": [0, 1]}, "NB804"),
         ({"raster": [Input("a", np.zeros((5, 2), int))] * 2}, "NB806"),
         ({"dt": -1.0}, "NB304"),
-        ({"dask": "tcp://127.0.0.1:9"}, "NB808"),
+        ({"dask": "tcp://127.0.0.1:9"}, "NB810"),
     ],
 )
 def test_refusals_before_anything_runs(
@@ -392,11 +392,11 @@ def test_the_command_prints_writes_and_draws(nirbridge: Command, tmp_path: Path)
 def test_the_command_when_nothing_runs(nirbridge: Command, tmp_path: Path) -> None:
     words = ["bench", GOOD, "--input", RASTER, "--on", "snntorch, rockpool"]
     done = nirbridge(*words, "--picture", tmp_path / "b.png")
-    assert (done.code, done.codes) == (3, ["NB809"])
+    assert (done.code, done.codes) == (3, ["NB811"])
     assert "pip install" in " ".join(done.out.split())
     done = nirbridge(*words, "--json")
     assert done.code == 3
-    assert [d["code"] for d in done.json["refused"]] == ["NB809"]
+    assert [d["code"] for d in done.json["refused"]] == ["NB811"]
     assert [row["status"] for row in done.json["simulators"]] == ["not installed", "failed"]
     assert not (tmp_path / "b.png").exists()
 

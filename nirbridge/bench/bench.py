@@ -83,7 +83,7 @@ def bench(
     ------
     Refused
         NB2xx for the graph, NB3xx for its dynamics, NB801, NB802 and NB804 for an input, NB806 for
-        a simulator or number that cannot be, NB808 for a cluster that does not answer.
+        a simulator or number that cannot be, NB810 for a cluster that does not answer.
 
     """
     wanted = simulators.chosen(on)

@@ -150,7 +150,7 @@ def run_dask(jobs: Sequence[Job], address: str) -> Iterator[Result]:
     Raises
     ------
     Refused
-        NB903 without dask.distributed, NB808 if no cluster with a worker answers.
+        NB903 without dask.distributed, NB810 if no cluster with a worker answers.
 
     """
     distributed = need("dask")
@@ -172,7 +172,7 @@ def run_dask(jobs: Sequence[Job], address: str) -> Iterator[Result]:
 
 
 def _no_cluster(address: str, found: str) -> Exception:
-    return refuse("NB808", node=address, limit="a scheduler with a worker", found=found)
+    return refuse("NB810", node=address, limit="a scheduler with a worker", found=found)
 
 
 def _collected(future: object, job: Job) -> Result:
