@@ -537,7 +537,8 @@ def _keep_to(threads: int) -> None:
 
 def table_of(rows: list[dict[str, Any]], threads: int) -> Table:
     """The figures as a table for the terminal."""
-    title = f"{STEPS} steps of batches B, {N_IN}-{N_HIDDEN}-{N_OUT} recurrent CubaLIF, {threads} thread(s)"
+    sizes = f"{N_IN}-{N_HIDDEN}-{N_OUT}"
+    title = f"{STEPS} steps of batches B, {sizes} recurrent CubaLIF, {threads} thread(s)"
     table = Table(title=title, box=SIMPLE)
     for column in ("B", "", "time", "ratio", "compiling", "spikes", "expected"):
         table.add_column(column, justify="right" if column else "left", no_wrap=True)

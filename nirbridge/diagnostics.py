@@ -218,6 +218,16 @@ RULES: dict[str, Rule] = {
         "a data file says which of its observables is the input",
         "name it: --node NODE or NODE/OBSERVABLE, node=...; or store one, at the node 'input'",
     ),
+    "NB810": Rule(
+        "usage",
+        "a Dask cluster answers at its address",
+        "start one: `dask scheduler` and, for each machine, `dask worker ADDRESS`",
+    ),
+    "NB811": Rule(
+        "bench",
+        "at least one simulator runs the graph",
+        "install a simulator, or mend what the others say",
+    ),
     "NB901": Rule(
         "frameworks",
         "a layer of a framework has a form in NIR",

@@ -36,6 +36,7 @@ LIBRARIES: dict[str, Library] = {
             "pip install --no-deps spikingjelly; pip install tensorboard tqdm loguru",
         ),
         Library("spyx", ("jax", "flax", "spyx.nn"), "pip install spyx"),
+        Library("dask", ("distributed",), 'pip install "nirbridge[dask]"'),
     )
 }
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from nirbridge.data import to_nir, to_raster
 from nirbridge.datafiles import SUFFIXES, read_data, write_data
 from nirbridge.diagnostics import Refused, refuse
-from nirbridge.files import replacing
+from nirbridge.files import check_new, replacing
 from nirbridge.mapping.place import Placement
 from nirbridge.rasters import MAX_BYTES, binned, check_raster
 from nirbridge.simulate import Recording
@@ -202,7 +202,8 @@ def check_output(path: Path, force: bool, batched: bool = False, record: bool = 
     ------
     Refused
         NB803 for another suffix, for a batch in a ``.csv``, and for states in a ``.npy`` or
-        ``.csv``; NB805 if the file exists, NB807 if it is a directory.
+        ``.csv``; NB805 if the file exists, NB807 if it is a directory or there is none
+        to hold it.
 
     """
     if path.suffix not in KNOWN:
@@ -213,10 +214,7 @@ def check_output(path: Path, force: bool, batched: bool = False, record: bool = 
     if path.suffix == ".csv" and batched:
         limit = "one sample; a batch goes into the other forms"
         raise refuse("NB803", node=path.name, limit=limit, found="a batch")
-    if path.is_dir():
-        raise refuse("NB807", node=path.name, limit="a file", found=f"{path} is a directory")
-    if path.exists() and not force:
-        raise refuse("NB805", node=path.name, limit="a new file", found=f"{path} exists")
+    check_new(path, force)
 
 
 def write_recording(
