@@ -114,7 +114,8 @@ def _prepare(model: Any) -> None:
 
 
 FRAMEWORK = Framework(
-    "rockpool", is_cell, populate, _default_dt, times=lambda _: 1, prepare=_prepare, layer=layer
+    "rockpool", is_cell, populate, _default_dt, times=lambda _: 1, time_axis=1, prepare=_prepare,
+    layer=layer,
 )
 
 
