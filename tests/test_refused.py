@@ -22,7 +22,7 @@ CASES: list[dict[str, Any]] = json.loads((FOLDER / "manifest.json").read_text())
 
 # Codes that no file can bring about, with the test here that does.
 BY_CALL = {"NB101", "NB208", "NB607", "NB805", "NB807"}
-ELSEWHERE = {"NB305", "NB901", "NB902", "NB903", "NB904"}  # test_continuous, test_adapters
+ELSEWHERE = {"NB305", "NB901", "NB902", "NB903", "NB904", "NB905"}  # test_continuous, test_adapters
 
 
 def run(command: str, **places: Path) -> subprocess.CompletedProcess[str]:

@@ -23,6 +23,7 @@ from nirbridge.adapters.base import (
     Cell,
     from_node,
     is_cell,
+    named,
     unsupported,
 )
 from nirbridge.adapters.torchmodels import Framework
@@ -247,14 +248,17 @@ def network_class() -> Any:
                 return Sum(node)
             return layers.to_layer(node) or Product(node)
 
-        def _unit(self, name: str, cell: Cell) -> Any:
-            cell = _without_memory(cell)
+        def _unit(self, name: str, source: Cell) -> Any:
+            with named(name):
+                return self._fitted(name, source, _without_memory(source))
+
+        def _fitted(self, name: str, source: Cell, cell: Cell) -> Any:
             part = self.kit.native(cell)
             if part is not None:
-                return Unit(part, cell, False, self.kit.spike)
+                return Unit(part, source, False, self.kit.spike)
             self.differences.append(_composed(name, self.kit, cell))
             if cell.spiking:
-                return Unit(self.kit.integrator(cell), cell, True, self.kit.spike)
+                return Unit(self.kit.integrator(cell), source, True, self.kit.spike)
             found = f"a constant drive of up to {np.abs(cell.c).max():g} beside a synapse"
             remedy = "put the drive into the bias of the layer before"
             raise unsupported(name, f"a form that {self.kit.framework.name} has", found, remedy)
@@ -424,12 +428,14 @@ def _exported(network: Any, name: str, node: nir.NIRNode, dynamics: Dynamics) ->
 
 
 def _exported_cell(kit: Kit, name: str, unit: Any, dt: float) -> Cell:
-    how = replace(unit.how, dt=dt)
-    cell = kit.framework.populate(name, unit.module, unit.cell.shape, dt).cell
-    one = np.ones(cell.shape)
-    gain = one if unit.gain is None else layers.array(unit.gain)
+    """The population of a unit, with its gain divided between gs and gm as in the source."""
+    how, source = replace(unit.how, dt=dt), unit.cell
+    cell = kit.framework.populate(name, unit.module, source.shape, dt).cell
+    gain = 1.0 if unit.gain is None else layers.array(unit.gain)
     c = cell.c if unit.offset is None else cell.c + cell.gm * layers.array(unit.offset)
-    cell = _without_memory(replace(cell, how=how, gs=cell.gs * gain, c=c))
+    cell = _divided(replace(cell, how=how, gs=cell.gs * gain, c=c), source)
+    if not source.spiking:
+        return replace(cell, threshold=None, v_reset=np.zeros(cell.shape))
     if unit.composed:
         threshold, v_reset = (
             layers.array(v).astype(np.float64) for v in (unit.threshold, unit.v_reset)
@@ -437,3 +443,12 @@ def _exported_cell(kit: Kit, name: str, unit: Any, dt: float) -> Cell:
         c = cell.c if unit.c is None else cell.c + layers.array(unit.c)
         return replace(cell, threshold=threshold, v_reset=v_reset, c=c)
     return cell if unit.shift is None else cell.shifted(-layers.array(unit.shift))
+
+
+def _divided(cell: Cell, source: Cell) -> Cell:
+    """The same population with the synapse and the gm of ``source``, as far as they can be."""
+    gain = cell.gs * cell.gm
+    if source.A is None:
+        return replace(_without_memory(cell), gs=np.ones(cell.shape), gm=gain)
+    gm = np.where(source.gm == 0, cell.gm, source.gm)
+    return replace(cell, A=np.zeros(cell.shape) if cell.A is None else cell.A, gs=gain / gm, gm=gm)

@@ -199,6 +199,8 @@ class Sinabs:
         module.alpha_mem = torch.nn.Parameter(tensor(cell.B))
         if cell.A is not None:
             module.alpha_syn = torch.nn.Parameter(tensor(cell.A))
+        if options["spike_fn"] is None:
+            module.spike_threshold.requires_grad_(False)
         native = Cell.of(
             cell.shape, cell.how, B=cell.B, A=cell.A, gs=1.0 if cell.A is None else cell.A
         )

@@ -211,7 +211,7 @@ class _Writer:
         elif layers.is_dropped(module):
             self.same[call.name] = call.sources
         elif _is_norm(module):
-            self._fold(call, module)
+            self._normalise(call, module, shape)
         else:
             over_time = module is not call.module or getattr(module, "step_mode", "s") == "m"
             lead -= over_time  # what the wrapper has taken off
@@ -249,15 +249,18 @@ class _Writer:
         start = kept - lead
         return nir.Flatten({"input": np.asarray(before[lead:])}, start, start + gone)
 
-    def _fold(self, call: Call, module: Any) -> None:
-        """Write a BatchNorm into the layer before it, which nothing else may read."""
+    def _normalise(self, call: Call, module: Any, shape: Shape) -> None:
+        """Write a BatchNorm into the layer before it, unless something else reads that layer."""
+        scale, shift = layers.normalisation(call.name, module)
         senders = self._senders(call.sources)
         readers = [c for c in self.wiring.calls.values() if c.sources & call.sources]
         alone = len(senders) == 1 and len(readers) == 1 and not call.sources & self.wiring.output
-        node = self.made.nodes[senders[0]] if alone else None
-        folded = layers.fold(call.name, module, node)
-        self.made.nodes[senders[0]] = folded
-        self.same[call.name] = call.sources
+        before = self.made.nodes.get(senders[0]) if alone else None
+        if layers.can_fold(before):
+            self.made.nodes[senders[0]] = layers.fold(before, scale, shift)
+            self.same[call.name] = call.sources
+        else:
+            self._add(call, layers.normalising(call.name, shape, scale, shift))
 
 
 def _is_norm(module: Any) -> bool:
