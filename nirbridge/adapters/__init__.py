@@ -31,7 +31,12 @@ def framework_of(model: Any) -> str:
         If it holds cells of several frameworks, or is no model at all.
 
     """
+    if isinstance(model, type):
+        limit, name = "a model, not its class", model.__name__
+        raise refuse("NB806", node="model", limit=limit, found=name, remedy="make an instance")
     found = {f for f in FRAMEWORKS for m in _modules(model) if _belongs(m, f)}
+    if _belongs(model, "flax"):
+        found.add("spyx")
     if len(found) > 1:
         raise refuse(
             "NB806", node="model", limit="cells of one framework", found=", ".join(sorted(found)),
@@ -128,6 +133,11 @@ def build(
             "NB806", node="framework", limit=", ".join(FRAMEWORKS), found=repr(framework)
         )
     adapter = import_module(f"nirbridge.adapters.{framework}")
+    if not isinstance(graph, nir.NIRGraph):
+        raise refuse("NB208", node="graph", limit="a nir.NIRGraph", found=type(graph).__name__)
+    if not isinstance(dynamics, Dynamics | None):
+        limit, found = "a nirbridge.Dynamics", type(dynamics).__name__
+        raise refuse("NB304", node="dynamics", limit=limit, found=found)
     how = resolve(graph, dynamics=dynamics)
     if hasattr(adapter, "build"):
         return adapter.build(graph, how, strict)

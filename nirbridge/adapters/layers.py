@@ -29,7 +29,7 @@ def is_layer(module: Any) -> bool:
     import torch
     from torch import nn
 
-    containers = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+    containers = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.DataParallel)
     if isinstance(module, containers) or type(module) is nn.Module:
         return False
     known = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.AvgPool2d, nn.Flatten, nn.Identity)

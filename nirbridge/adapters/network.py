@@ -433,7 +433,7 @@ def _exported_cell(kit: Kit, name: str, unit: Any, dt: float) -> Cell:
     cell = kit.framework.populate(name, unit.module, source.shape, dt).cell
     gain = 1.0 if unit.gain is None else layers.array(unit.gain)
     c = cell.c if unit.offset is None else cell.c + cell.gm * layers.array(unit.offset)
-    cell = _divided(replace(cell, how=how, gs=cell.gs * gain, c=c), source)
+    cell = divided(replace(cell, how=how, gs=cell.gs * gain, c=c), source)
     if not source.spiking:
         return replace(cell, threshold=None, v_reset=np.zeros(cell.shape))
     if unit.composed:
@@ -445,7 +445,7 @@ def _exported_cell(kit: Kit, name: str, unit: Any, dt: float) -> Cell:
     return cell if unit.shift is None else cell.shifted(-layers.array(unit.shift))
 
 
-def _divided(cell: Cell, source: Cell) -> Cell:
+def divided(cell: Cell, source: Cell) -> Cell:
     """The same population with the synapse and the gm of ``source``, as far as they can be."""
     gain = cell.gs * cell.gm
     if source.A is None:

@@ -69,6 +69,57 @@ class Layout:
 
 
 def prove(
+    graph: nir.NIRGraph,
+    play: Callable[[Array], list[Array]],
+    *,
+    batch: int,
+    steps: int,
+    dtype: Any = np.float32,
+    suspect: Callable[[Array], str | None] = lambda _: None,
+) -> None:
+    """Refuse a graph that does not compute what its model computes.
+
+    Parameters
+    ----------
+    graph
+        The export, with one Input.
+    play
+        What the model gives for counts (B, T, n), from rest, as (B, T, n_out): in every way
+        that it could be meant.
+    batch, steps, dtype
+        B and T of one call, and the model's precision.
+    suspect
+        The node that differs first on counts (B, T, n), if that can be said.
+
+    Raises
+    ------
+    Refused
+        NB905 with the first step that differs. Rounding is no difference: where thresholds that
+        are moved by a little move as many spikes, nothing is said.
+
+    """
+    rng = np.random.default_rng(0)
+    size = int(np.prod(graph.nodes["input"].input_type["input"]))
+    means = np.repeat(STRENGTHS, batch)[:, None, None]
+    counts = rng.poisson(means, (len(means), steps, size)).astype(np.int64)
+    found = _outputs(graph, counts, dtype)
+    nudged = [_outputs(_nudge(graph, by), counts, dtype) for by in NUDGES]
+    unsure = np.max([_differing(found, other) for other in nudged], axis=0)
+    for k in range(len(STRENGTHS)):
+        part = slice(k * batch, (k + 1) * batch)
+        outs = [out for out in play(counts[part]) if out.shape == found[part].shape]
+        if not outs:
+            limit = f"an output of {found.shape[-1]} values per step"
+            raise _wrong("output", limit, "another: a sum, a choice of steps, or a regrouping")
+        wrong = [_differing(found[part], out) > 2 * unsure[part] for out in outs]
+        if all(w.any() for w in wrong):
+            step = max(int(np.argmax(w.any(axis=0))) for w in wrong)
+            text = f"another one from step {step} of {steps} on"
+            node = suspect(counts[part]) or "output"
+            raise _wrong(node, "the same output at every step", text)
+
+
+def prove_torch(
     model: Any,
     graph: nir.NIRGraph,
     layout: Layout,
@@ -76,57 +127,26 @@ def prove(
     like: Any,
     cells: Mapping[str, Any],
 ) -> None:
-    """Refuse a graph that does not compute what the model computes.
+    """:func:`prove` for a torch model.
 
-    Parameters
-    ----------
-    model, graph, layout
-        A torch model, its export, and how the model takes its input.
-    rest
-        Puts the model's states at rest.
-    like
-        A tensor with the precision and the place of the model's input.
-    cells
-        The modules of spiking populations, by node.
-
-    Raises
-    ------
-    Refused
-        NB905 with the first step and the first population that differ. Rounding is no difference: where thresholds that
-        are moved by a little move as many spikes, nothing is said.
-
+    ``layout`` tells how it takes its input, ``rest`` puts its states at rest, ``like`` is a tensor
+    with the precision and the place of its input, ``cells`` are its populations by node.
     """
-    rng = np.random.default_rng(0)
-    size, b = int(np.prod(layout.shape)), layout.batch or 1
-    means = np.repeat(STRENGTHS, b)[:, None, None]
-    counts = rng.poisson(means, (len(means), layout.steps, size)).astype(np.int64)
     dtype = np.float64 if str(like.dtype) == "torch.float64" else np.float32
-    found = _outputs(graph, counts, dtype)
-    nudged = [_outputs(_nudge(graph, by), counts, dtype) for by in NUDGES]
-    unsure = np.max([_differing(found, other) for other in nudged], axis=0)
-    for k in range(len(STRENGTHS)):
-        part = slice(k * b, (k + 1) * b)
-        outs = layout.taken(_replay(model, layout, counts[part], rest, like))
-        outs = [out for out in outs if out.shape == found[part].shape]
-        if not outs:
-            limit = "an output of one value per step"
-            raise _wrong("output", limit, "another: a sum, a choice of steps, or a regrouping")
-        apart = [_differing(found[part], out) for out in outs]
-        wrong = [a > 2 * unsure[part] for a in apart]
-        if all(w.any() for w in wrong):
-            step = max(int(np.argmax(w.any(axis=0))) for w in wrong)
-            limit = "the same output at every step"
-            found_at = f"another one from step {step} of {layout.steps} on"
 
-            def again(part: slice = part) -> None:
-                _replay(model, layout, counts[part], rest, like)
+    def play(counts: Array) -> list[Array]:
+        return layout.taken(_replay(model, layout, counts, rest, like))
 
-            suspect = _suspect(cells, again, simulate_readably(graph, counts[part], dtype=dtype))
-            raise _wrong(suspect or "output", limit, found_at)
+    def suspect(counts: Array) -> str | None:
+        expected = simulate_readably(graph, counts, dtype=dtype)
+        return _suspect(cells, lambda: play(counts), expected)
+
+    batch, steps = layout.batch or 1, layout.steps
+    prove(graph, play, batch=batch, steps=steps, dtype=dtype, suspect=suspect)
 
 
 def _suspect(
-    cells: Mapping[str, Any], again: Callable[[], None], expected: FloatRecording
+    cells: Mapping[str, Any], again: Callable[[], Any], expected: FloatRecording
 ) -> str | None:
     """The first population that fires more or less often than its node."""
     fired = dict.fromkeys(cells, 0.0)

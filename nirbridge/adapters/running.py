@@ -43,6 +43,8 @@ def as_input(model: Any, sample: Any) -> Any:
         array = sample.detach().cpu().numpy() if hasattr(sample, "detach") else sample
         if isinstance(array, tuple | list) and any(hasattr(item, "shape") for item in array):
             raise TypeError(f"{type(array).__name__} of {len(array)} arrays")
+        if np.iscomplexobj(array):
+            raise TypeError("complex numbers")
         values = np.nan_to_num(np.asarray(array, np.float64), posinf=0.0, neginf=0.0)
     except (TypeError, ValueError, RuntimeError) as error:
         found = f"{type(sample).__name__}: {error}"[:200]

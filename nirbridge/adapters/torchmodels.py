@@ -11,7 +11,7 @@ import numpy as np
 
 from nirbridge.adapters import layers
 from nirbridge.adapters.base import UNTRACED, Array, Assembly, Cell, Shape, unsupported
-from nirbridge.adapters.proof import STEPS, Layout, prove
+from nirbridge.adapters.proof import STEPS, Layout, prove_torch
 from nirbridge.adapters.running import as_input
 from nirbridge.adapters.trace import INPUT, OUTPUT, Call, Reshape, Wiring, trace
 from nirbridge.diagnostics import refuse
@@ -66,6 +66,9 @@ def export(framework: Framework, model: Any, sample: Any, dt: float | None) -> n
         NB905 if the graph does not compute what the model computes.
 
     """
+    if not hasattr(model, "named_parameters"):
+        remedy = f"build the model of {framework.name}'s torch modules"
+        raise unsupported("model", "a torch model", type(model).__name__, remedy)
     x = as_input(model, sample)
 
     def is_leaf(module: Any) -> bool:
@@ -79,10 +82,14 @@ def export(framework: Framework, model: Any, sample: Any, dt: float | None) -> n
     step = framework.default_dt(model) if dt is None else dt
     lead = _lead(framework, model, wiring)
     graph = _Writer(framework, wiring, step, lead).graph()
-    layout = _layout(framework, model, wiring, x, tuple(graph.nodes[INPUT].input_type["input"]))
+    layout = _layout(framework, model, wiring, x, _input_shape(graph))
     cells = {name: c.module for name, c in wiring.calls.items() if framework.is_cell(c.module)}
-    prove(model, graph, layout, framework.prepare, x, cells)
+    prove_torch(model, graph, layout, framework.prepare, x, cells)
     return graph
+
+
+def _input_shape(graph: nir.NIRGraph) -> Shape:
+    return tuple(int(n) for n in graph.nodes[INPUT].input_type["input"])
 
 
 def _layout(framework: Framework, model: Any, wiring: Wiring, x: Any, shape: Shape) -> Layout:
@@ -107,8 +114,8 @@ def _layout(framework: Framework, model: Any, wiring: Wiring, x: Any, shape: Sha
         return Layout(shape, squeezed, None, True, rows // squeezed)
     if not over_time:
         return Layout(shape, rows if lead else None, None, False, STEPS)
-    time = framework.time_axis if wiring.sliced is None else wiring.sliced[2]
-    time = time if lead > 1 else 0
+    time = framework.time_axis if wiring.sliced is None else wiring.sliced[2] ^ wiring.swapped
+    time = int(time) if lead > 1 else 0
     steps = STEPS if wiring.sliced is None else int(x.shape[time])
     return Layout(shape, int(x.shape[1 - time]) if lead > 1 else None, time, False, steps)
 

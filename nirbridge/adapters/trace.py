@@ -22,6 +22,7 @@ SAME = {"detach", "clone", "contiguous", "to", "float", "type", "requires_grad_"
 FRESH = {"zeros_like", "ones_like", "empty_like", "rand_like", "new_zeros", "full_like"}
 SUMS = {"add", "__add__", "__radd__", "__iadd__", "add_"}
 SHAPES = {"flatten", "reshape", "view", "squeeze", "unsqueeze"}
+SWAPS = {"transpose", "swapaxes", "permute"}
 STEPS = {"__getitem__", "select", "unbind", "__iter__"}
 
 
@@ -59,6 +60,7 @@ class Wiring:
     path: list[str] = field(default_factory=list)
     muted: int = 0
     passes: int = 0
+    swapped: bool = False  # whether the model has exchanged the axes of time and batch
     sliced: tuple[str, int, int] | None = None  # where, how long, along which axis
     output: frozenset[str] = frozenset()
 
@@ -170,6 +172,9 @@ class Wiring:
             return first
         if name in STEPS and self._is_step(name, args, inputs[0]):
             return first
+        if name in SWAPS and _swaps(name, args, inputs[0]):
+            self.swapped ^= first <= {INPUT} and not self.passes
+            return first
         if name in SHAPES:
             return self._reshape(name, first, inputs[0], out)
         return Lost(self.here, f"the function {name!r}")
@@ -212,6 +217,16 @@ class Wiring:
             f"{self.here}.{name}".lstrip("."), Reshape(before, after), sources, tensor, out
         )
         return frozenset({call.name})
+
+
+def _swaps(name: str, args: tuple[Any, ...], tensor: Any) -> bool:
+    """Whether the first two axes are exchanged, and nothing else: time and batch."""
+    axes = args[1] if len(args) == 2 and isinstance(args[1], tuple | list) else args[1:]
+    if tensor.ndim < 3 or not all(isinstance(axis, int) for axis in axes):
+        return False
+    if name == "permute":
+        return tuple(axes) == (1, 0, *range(2, tensor.ndim))
+    return sorted(axes) == [0, 1]
 
 
 @dataclass(frozen=True)
