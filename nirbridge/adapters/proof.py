@@ -27,7 +27,7 @@ STRENGTHS = (0.3, 1.0, 4.0, 16.0)  # mean counts: whatever the weights are, some
 NUDGES = (1e-5, -1e-5, 1e-4, -1e-4)  # of the thresholds; far above the rounding of float32
 CLOSE = 1e-3  # relative, for outputs that are no spikes
 
-Array = NDArray[np.floating[Any]]
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,9 @@ class Layout:
         if self.squeezed:
             return x.reshape(b * t, *self.shape)
         x = x if self.time == 1 else np.swapaxes(x, 0, 1)
-        return x if self.batch is not None else x[0] if self.time == 1 else x[:, 0]
+        if self.batch is None:
+            x = x[0] if self.time == 1 else x[:, 0]
+        return np.asarray(x)
 
     def taken(self, out: Array) -> list[Array]:
         """What the model gave, as (B, T, n), in every way that it could be meant."""

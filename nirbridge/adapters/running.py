@@ -63,7 +63,7 @@ def _parameter(model: Any) -> Any:
     import torch
 
     named = [*model.named_parameters(), *model.named_buffers()]
-    lazy = torch.nn.parameter.UninitializedTensorMixin
+    lazy = (torch.nn.UninitializedParameter, torch.nn.UninitializedBuffer)
     floats = [(n, p) for n, p in named if not isinstance(p, lazy) and p.is_floating_point()]
     for name, p in floats:
         if p.is_meta or str(p.dtype) not in PRECISIONS:
@@ -83,6 +83,16 @@ def advance(model: Any, x: Any, last: Any = None) -> Any:
 
 def _takes_state(model: Any) -> bool:
     return len(inspect.signature(model.forward).parameters) > 1
+
+
+def swaps(name: str, args: tuple[Any, ...], tensor: Any) -> bool:
+    """Whether the first two axes are exchanged, and nothing else: time and batch."""
+    axes = args[1] if len(args) == 2 and isinstance(args[1], tuple | list) else args[1:]
+    if tensor.ndim < 3 or not all(isinstance(axis, int) for axis in axes):
+        return False
+    if name == "permute":
+        return tuple(axes) == (1, 0, *range(2, tensor.ndim))
+    return sorted(axes) == [0, 1]
 
 
 @contextmanager

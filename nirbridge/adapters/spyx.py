@@ -130,7 +130,7 @@ class _Writer:
         return found
 
     def _order(self, path: str, sources: frozenset[str]) -> Any:
-        orders = [self.orders.get(name) for name in sorted(sources)]
+        orders: list[Any] = [self.orders.get(name) for name in sorted(sources)]
         if any(not np.array_equal(orders[0], order) for order in orders[1:]):
             limit = "signals of one order at a sum"
             raise unsupported(path, limit, "a flattened image and another", "add the images first")

@@ -117,7 +117,9 @@ def canonical_class() -> Any:
 
         def population(self, dt: float) -> Cell:
             """What it computes now."""
-            parts = {n: np.asarray(getattr(self, n)[...]) for n in NAMES if hasattr(self, n)}
+            parts: dict[str, Any] = {
+                n: np.asarray(getattr(self, n)[...]) for n in NAMES if hasattr(self, n)
+            }
             return Cell.of(self.hidden_shape, replace(self.how, dt=dt), **parts)
 
     return CanonicalCell

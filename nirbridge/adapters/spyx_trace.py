@@ -57,8 +57,8 @@ class Signal:
     def reshape(self, *shape: Any) -> Signal:
         """The same shape, or all axes but the batch joined."""
         wanted = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape
-        flat = (self.shape[0], int(np.prod(self.shape[1:])))
-        found = np.empty(self.shape, np.int8).reshape(wanted).shape
+        flat: Shape = (self.shape[0], int(np.prod(self.shape[1:])))
+        found: Shape = np.empty(self.shape, np.int8).reshape(wanted).shape
         if found == self.shape:
             return self
         if found != flat:
@@ -105,10 +105,8 @@ class Trace:
         """Record a call; a layer without state may be called several times."""
         wanted, copy = name, 0
         while wanted in self.calls:
-            if hasattr(module, "initial_state") or self.calls[wanted].module is not module:
-                if hasattr(module, "initial_state"):
-                    found = "a layer with a state that is called twice in one step"
-                    raise _lost(name, found)
+            if hasattr(module, "initial_state"):
+                raise _lost(name, "a layer with a state that is called twice in one step")
             copy += 1
             wanted = f"{name}_{copy}"
         self.calls[wanted] = Call(wanted, module, x.sources, x.shape[1:], tuple(out_shape[1:]))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nirbridge.adapters.base import UNTRACED
-from nirbridge.adapters.running import advance, explained, kept
+from nirbridge.adapters.running import advance, explained, kept, swaps
 from nirbridge.adapters.running import tensors as _tensors
 from nirbridge.diagnostics import Refused, refuse
 
@@ -172,7 +172,7 @@ class Wiring:
             return first
         if name in STEPS and self._is_step(name, args, inputs[0]):
             return first
-        if name in SWAPS and _swaps(name, args, inputs[0]):
+        if name in SWAPS and swaps(name, args, inputs[0]):
             self.swapped ^= first <= {INPUT} and not self.passes
             return first
         if name in SHAPES:
@@ -217,16 +217,6 @@ class Wiring:
             f"{self.here}.{name}".lstrip("."), Reshape(before, after), sources, tensor, out
         )
         return frozenset({call.name})
-
-
-def _swaps(name: str, args: tuple[Any, ...], tensor: Any) -> bool:
-    """Whether the first two axes are exchanged, and nothing else: time and batch."""
-    axes = args[1] if len(args) == 2 and isinstance(args[1], tuple | list) else args[1:]
-    if tensor.ndim < 3 or not all(isinstance(axis, int) for axis in axes):
-        return False
-    if name == "permute":
-        return tuple(axes) == (1, 0, *range(2, tensor.ndim))
-    return sorted(axes) == [0, 1]
 
 
 @dataclass(frozen=True)
