@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import nir
@@ -12,9 +13,9 @@ import pytest
 
 from nirbridge import Dynamics, Refused, adapters, simulate_stepped
 
-snn = pytest.importorskip("snntorch")
-torch = pytest.importorskip("torch")
-nn = torch.nn
+snn: Any = pytest.importorskip("snntorch")
+torch: Any = pytest.importorskip("torch")
+nn: Any = torch.nn
 SAMPLE = torch.zeros(1, 8)
 
 
@@ -202,7 +203,7 @@ def test_of_a_sample_only_the_shape_counts(sample: Any) -> None:
 def test_precisions() -> None:
     assert adapters.export(small().double(), SAMPLE).nodes["0"].weight.dtype == np.float64
     for wrong in (small().half(), small().bfloat16(), small().to("meta")):
-        first = refused(lambda wrong=wrong: adapters.export(wrong, SAMPLE))
+        first = refused(partial(adapters.export, wrong, SAMPLE))
         assert first.node == "0.weight"
 
 

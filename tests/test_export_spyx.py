@@ -12,9 +12,9 @@ import pytest
 from nirbridge import Dynamics, Refused, adapters, simulate_stepped
 from tests.test_adapters import every_primitive
 
-sx = pytest.importorskip("spyx.nn")
-jax = pytest.importorskip("jax")
-nnx = pytest.importorskip("flax.nnx")
+sx: Any = pytest.importorskip("spyx.nn")
+jax: Any = pytest.importorskip("jax")
+nnx: Any = pytest.importorskip("flax.nnx")
 
 
 def dense(n_in: int, n_out: int, **options: Any) -> Any:
@@ -55,7 +55,7 @@ class Branch(nnx.Module):  # type: ignore[misc]
 
 IMAGE, FLAT = (6, 6, 2), (8,)
 MODELS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
-    name: (lambda name=name: sx.Sequential(dense(8, 6), cell(name, 6)), FLAT)  # type: ignore[misc]
+    name: (lambda name=name: sx.Sequential(dense(8, 6), cell(name, 6)), FLAT)
     for name in ("IF", "LIF", "CuBaLIF", "RIF", "RLIF", "RCuBaLIF", "LI")
 } | {
     "branch": (Branch, FLAT),

@@ -85,9 +85,9 @@ def export(model: Any, sample: Any, dt: float | None = None) -> nir.NIRGraph:
     if _is_built(model):
         if hasattr(model, "to_nir_graph"):
             return model.to_nir_graph(dt)
-        from nirbridge.adapters import network
+        from nirbridge.adapters import network_export
 
-        return network.export(model, dt)
+        return network_export.export(model, dt)
     name = framework_of(model)
     adapter = import_module(f"nirbridge.adapters.{name}")
     if hasattr(adapter, "export"):

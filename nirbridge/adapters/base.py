@@ -139,6 +139,14 @@ class Cell:
         return replace(self, c=c, threshold=threshold, v_reset=self.v_reset - by)
 
 
+def without_memory(cell: Cell) -> Cell:
+    """A synapse that keeps nothing is none."""
+    if cell.A is None or np.any(cell.A) or cell.how.order != "synapse first":
+        return cell
+    one = np.ones(cell.shape)
+    return replace(cell, A=None, gs=one, gm=cell.gs * cell.gm)
+
+
 def to_node(cell: Cell) -> nir.NIRNode:
     """The NIR node of a population: Cuba with a synapse, IF and I where nothing leaks."""
     how, one = cell.how, np.ones(cell.shape)

@@ -50,7 +50,7 @@ class Layout:
         b, t, _ = counts.shape
         x = counts.reshape(b, t, *self.shape)
         if self.squeezed:
-            return x.reshape(b * t, *self.shape)
+            return np.asarray(x.reshape(b * t, *self.shape))
         x = x if self.time == 1 else np.swapaxes(x, 0, 1)
         if self.batch is None:
             x = x[0] if self.time == 1 else x[:, 0]

@@ -16,7 +16,7 @@ import nir
 import numpy as np
 
 from nirbridge.adapters.base import DIFFERS, Assembly, from_node, is_cell
-from nirbridge.adapters.network import divided
+from nirbridge.adapters.network_export import divided
 from nirbridge.adapters.spyx import population
 from nirbridge.adapters.spyx_cells import canonical_class, own
 from nirbridge.adapters.spyx_maps import map_class
