@@ -244,6 +244,12 @@ RULES: dict[str, Rule] = {
         "the framework can compute what the graph says",
         "choose another framework, or take the nearest with strict=False",
     ),
+    "NB905": Rule(
+        "frameworks",
+        "an exported graph computes what the model computes, on random spikes",
+        "look in the forward for what a trace does not show: choices by value, changes in place, "
+        "hooks, subclassed layers, states that start elsewhere, loops that are no loop over time",
+    ),
     "NB806": Rule("usage", "an option takes one of its known values", "choose one of those"),
 }
 

@@ -56,13 +56,19 @@ def test_build_computes_what_the_model_computed(exporter: str, importer: str, ki
     need(importer)
     net, x, theirs = source(exporter, kind, 0)
     graph = adapters.export(net.model, net.sample)
-    if importer == "spyx" and kind == "recurrent CubaLIF" and "w_in" in "".join(graph.nodes):
-        pytest.skip("a loop beside weights of the cell")
     built = adapters.build(graph, importer)
     np.testing.assert_array_equal(adapters.run(built, x), theirs)
     again = adapters.export(built, net.sample)
     found = simulate_stepped(again, x, dtype=np.float32).output
     np.testing.assert_array_equal(found, theirs)
+    assert set(again.edges) == set(graph.edges)
+    assert Dynamics.of(again) == Dynamics.of(graph)
+    for name, node in graph.nodes.items():
+        assert type(again.nodes[name]) is type(node)
+        for field in ("weight", "bias", "tau", "tau_mem", "tau_syn", "r", "w_in", "v_threshold"):
+            if hasattr(node, field):
+                new = getattr(again.nodes[name], field)
+                np.testing.assert_allclose(new, getattr(node, field), rtol=2e-6, atol=1e-12)
 
 
 def sequence(*layers: Any) -> Any:
@@ -273,9 +279,8 @@ def test_strict_refuses_what_cells_do_not_compute() -> None:
     assert not adapters.build(graph, "snntorch", Dynamics(1e-3), strict=True).differences
 
 
-@pytest.mark.usefixtures("snn")
-def test_every_primitive_is_built() -> None:
-    """Scale, Delay, Threshold, SumPool2d, LI and I in one network, against the simulator."""
+def every_primitive() -> tuple[nir.NIRGraph, Any]:
+    """Scale, Delay, Threshold, SumPool2d, LI and IF in one network, and an input of it."""
     one = np.ones(4)
     nodes = {
         "in": nir.Input(np.array([1, 4, 4])),
@@ -290,11 +295,16 @@ def test_every_primitive_is_built() -> None:
     }
     names = list(nodes)
     graph = nir.NIRGraph(nodes, list(pairwise(names)), type_check=False)
-    x = interop.raster((1, 4, 4), STEPS, 0)
-    how = Dynamics(1e-3)
-    expected = simulate_stepped(graph, x, how, dtype=np.float32).output
+    return Dynamics(1e-3).attach(graph), interop.raster((1, 4, 4), STEPS, 0)
+
+
+@pytest.mark.parametrize("framework", [f for f in adapters.FRAMEWORKS if f != "spyx"])
+def test_every_primitive_is_built(framework: str) -> None:
+    need(framework)
+    graph, x = every_primitive()
+    expected = simulate_stepped(graph, x, dtype=np.float32).output
     assert expected.any()
-    built = adapters.build(graph, "snntorch", how)
+    built = adapters.build(graph, framework)
     np.testing.assert_array_equal(adapters.run(built, x), expected)
 
 

@@ -24,7 +24,8 @@ CASES: list[dict[str, Any]] = json.loads((FOLDER / "manifest.json").read_text())
 BY_CALL = {"NB101", "NB208", "NB607", "NB805", "NB807"}
 # In test_continuous, test_bench, test_adapters, test_data_files.
 ELSEWHERE = {
-    "NB305", "NB808", "NB809", "NB810", "NB811", "NB901", "NB902", "NB903", "NB904"
+    "NB305", "NB808", "NB809", "NB810", "NB811", "NB901", "NB902", "NB903", "NB904",
+    "NB905",
 }
 
 

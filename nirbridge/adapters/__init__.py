@@ -31,7 +31,12 @@ def framework_of(model: Any) -> str:
         If it holds cells of several frameworks, or is no model at all.
 
     """
+    if isinstance(model, type):
+        limit, name = "a model, not its class", model.__name__
+        raise refuse("NB806", node="model", limit=limit, found=name, remedy="make an instance")
     found = {f for f in FRAMEWORKS for m in _modules(model) if _belongs(m, f)}
+    if _belongs(model, "flax"):
+        found.add("spyx")
     if len(found) > 1:
         raise refuse(
             "NB806", node="model", limit="cells of one framework", found=", ".join(sorted(found)),
@@ -80,9 +85,9 @@ def export(model: Any, sample: Any, dt: float | None = None) -> nir.NIRGraph:
     if _is_built(model):
         if hasattr(model, "to_nir_graph"):
             return model.to_nir_graph(dt)
-        from nirbridge.adapters import network
+        from nirbridge.adapters import network_export
 
-        return network.export(model, dt)
+        return network_export.export(model, dt)
     name = framework_of(model)
     adapter = import_module(f"nirbridge.adapters.{name}")
     if hasattr(adapter, "export"):
@@ -128,6 +133,11 @@ def build(
             "NB806", node="framework", limit=", ".join(FRAMEWORKS), found=repr(framework)
         )
     adapter = import_module(f"nirbridge.adapters.{framework}")
+    if not isinstance(graph, nir.NIRGraph):
+        raise refuse("NB208", node="graph", limit="a nir.NIRGraph", found=type(graph).__name__)
+    if not isinstance(dynamics, Dynamics | None):
+        limit, found = "a nirbridge.Dynamics", type(dynamics).__name__
+        raise refuse("NB304", node="dynamics", limit=limit, found=found)
     how = resolve(graph, dynamics=dynamics)
     if hasattr(adapter, "build"):
         return adapter.build(graph, how, strict)
