@@ -35,6 +35,7 @@ LIBRARIES: dict[str, Library] = {
             ("torch", "spikingjelly.activation_based.neuron"),
             "pip install --no-deps spikingjelly; pip install tensorboard tqdm loguru",
         ),
+        Library("nengo", ("nengo",), 'pip install "nirbridge[nengo]"'),
         Library("spyx", ("jax", "flax", "spyx.nn"), "pip install spyx"),
     )
 }
