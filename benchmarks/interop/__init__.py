@@ -9,6 +9,24 @@ nirbridge, once by the frameworks' own functions where they have them. ``--readm
 tables of the README.
 """
 
-from benchmarks.interop.nets import EXPORTERS, IMPOSSIBLE, KINDS, Net, for_graph, network, raster
+from benchmarks.interop.nets import (
+    EXPORTERS,
+    IMPOSSIBLE,
+    KINDS,
+    NOT_YET,
+    Net,
+    for_graph,
+    network,
+    raster,
+)
 
-__all__ = ["EXPORTERS", "IMPOSSIBLE", "KINDS", "Net", "for_graph", "network", "raster"]
+__all__ = [
+    "EXPORTERS",
+    "IMPOSSIBLE",
+    "KINDS",
+    "NOT_YET",
+    "Net",
+    "for_graph",
+    "network",
+    "raster",
+]

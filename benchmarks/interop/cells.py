@@ -107,7 +107,7 @@ def _guarded(exporter: str, importer: str, kind: str, by: str, steps: int, seed:
         return Outcome("error", f"{type(error).__name__}: {text[0] if text else ''}"[:60])
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def source(exporter: str, kind: str, steps: int, seed: int) -> tuple[Net, Any, Any]:
     """A network, its input and what it answers."""
     net = network(exporter, kind, seed)

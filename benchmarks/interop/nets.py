@@ -42,6 +42,9 @@ IMPOSSIBLE: dict[tuple[str, str], str] = {
 }
 """Networks that a framework cannot express by itself, and why."""
 
+NOT_YET = {("spyx", "IF, convolution"), ("spyx", "branch"), ("spikingjelly", "LI readout")}
+"""Networks that the framework has and its adapter does not read yet."""
+
 
 @dataclass(frozen=True)
 class Net:

@@ -37,11 +37,11 @@ class Step:
             before = state["current"].copy()
             state["current"][...] = part["A"] * before + drive
             drive = state["current"] if how.order == "synapse first" else before
-        v = part["B"] * state["v"] + part["gm"] * drive + part["c"]
+        v: Floats = part["B"] * state["v"] + part["gm"] * drive + part["c"]
         threshold = part["threshold"]
         if threshold is None:
             state["v"][...] = v
-            return state["v"].copy()
+            return v
         v = v - threshold * state["held"]
         spikes = self._count(v, threshold)
         if how.reset == "value":
