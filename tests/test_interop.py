@@ -34,7 +34,7 @@ def test_cells_of_the_readme_are_exact(importer: str) -> None:
 def test_the_readme_names_what_is_impossible() -> None:
     text = README.read_text(encoding="utf-8")
     for (exporter, kind), reason in IMPOSSIBLE.items():
-        assert f"{exporter}, {kind}: impossible ({reason}; nearest: " in text
+        assert f"* {kind}, from {exporter}: impossible ({reason}; nearest: " in text
 
 
 def test_every_promise_is_in_the_readme() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Iterable
 from importlib.metadata import version
@@ -64,17 +65,20 @@ def matrix(cells: Cells) -> str:
 
 
 def remarks(cells: Cells) -> str:
-    """What is not exact, and why: one line for importers that have it in common."""
-    found: dict[tuple[str, str, str], list[str]] = {}
+    """What is not exact, and why: one line for exporters and importers that have it in common."""
+    to: dict[tuple[str, str, str], list[str]] = {}
     for (exporter, kind, importer), outcome in cells.items():
         if outcome.word != "exact":
-            found.setdefault((exporter, kind, str(outcome)), []).append(importer)
+            to.setdefault((exporter, kind, str(outcome)), []).append(importer)
     everyone = len({i for _, _, i in cells})
-    lines = []
-    for (exporter, kind, words), importers in found.items():
-        to = "" if len(importers) == everyone else f" to {', '.join(importers)}"
-        lines.append(f"* {exporter}, {kind}{to}: {words}")
-    return "\n".join(lines)
+    lines: dict[tuple[str, str, str], list[str]] = {}
+    for (exporter, kind, words), importers in to.items():
+        where = "" if len(importers) == everyone else f" to {', '.join(importers)}"
+        lines.setdefault((kind, where, words), []).append(exporter)
+    return "\n".join(
+        f"* {kind}, from {', '.join(exporters)}{where}: {words}"
+        for (kind, where, words), exporters in lines.items()
+    )
 
 
 def section(results: dict[str, Cells], steps: int, seeds: int) -> str:
@@ -82,16 +86,17 @@ def section(results: dict[str, Cells], steps: int, seeds: int) -> str:
     frameworks = list(dict.fromkeys(EXPORTERS.values()))
     importers = {i for cells in results.values() for _, _, i in cells} - set(frameworks)
     versions = ", ".join(f"{n} {version(n)}" for n in [*frameworks, *sorted(importers)])
-    text = [
-        f"Networks of {len(KINDS)} kinds ({'; '.join(KINDS)}), {steps} steps, {seeds} seeds: how "
-        "many of those that the exporter can express are spike for spike the same in the importer "
-        f"(membranes of LI readouts: to {TOLERANCE:g} of the largest). Written by `python -m "
-        f"benchmarks.interop --readme`; {versions}."
-    ]
+    head = (
+        f"{len(KINDS)} networks ({'; '.join(KINDS)}), {steps} steps, seeds: {seeds}. Of those that "
+        "a framework can express, how many compute the same in another, spike for spike "
+        f"(membranes of LI readouts to {TOLERANCE:g} of the largest)? Written by `python -m "
+        f"benchmarks.interop --steps {steps} --seeds {seeds} --readme` with {versions}."
+    )
+    text = [textwrap.fill(head, 100, break_on_hyphens=False)]
     for by, cells in results.items():
         text += [f"{TITLES[by]}: {counts(cells)}.", matrix(cells)]
         if by == "ours" and remarks(cells):
-            text += ["Not exact through nirbridge:", remarks(cells)]
+            text += ["What is not exact:", remarks(cells)]
     return "\n\n".join(text)
 
 
