@@ -110,7 +110,7 @@ def replace_section(path: Path, text: str) -> None:
 def parse(text: str, title: str) -> dict[tuple[str, str], int]:
     """The counts in a README's matrix: (exporter, importer) → exact kinds."""
     _, _, rest = text.partition(BEGIN)
-    _, _, rest = rest.partition(f"{title}:")
+    _, _, rest = rest.partition(END)[0].partition(f"{title}:")
     rows = [line.strip("| ").split(" | ") for line in re.findall(r"(?m)^\|.*", rest)]
     found: dict[tuple[str, str], int] = {}
     importers = rows[0][1:]
