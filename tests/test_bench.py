@@ -157,7 +157,7 @@ def test_memory_of_a_process_is_its_own(graph: Any, spikes: Any) -> None:
 
 
 def test_frameworks_equal_the_stepped_model(graph: Any, spikes: Any) -> None:
-    there = [name for name in adapters.FRAMEWORKS if installed(name)]
+    there = [name for name in adapters.IMPORTERS if installed(name)]
     if not there:
         pytest.skip("none of the frameworks is installed")
     found = run(graph, spikes, on=["stepped", *there], repeat=1, jobs=2)
@@ -297,7 +297,7 @@ def test_refusals_before_anything_runs(
 
 
 def test_every_framework_is_a_simulator() -> None:
-    assert set(names()) == {*adapters.FRAMEWORKS, "stepped", "continuous", "xylo"}
+    assert set(names()) == {*adapters.IMPORTERS, "stepped", "continuous", "xylo"}
 
 
 # --- a cluster -------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ class Prepared:
 
 def names() -> tuple[str, ...]:
     """All simulators: the stepped model, every framework with an adapter, the ideal, the chip."""
-    return (OWN[0], *adapters.FRAMEWORKS, *OWN[1:])
+    return (OWN[0], *adapters.IMPORTERS, *OWN[1:])
 
 
 def chosen(wanted: Iterable[str] | None) -> tuple[str, ...]:
