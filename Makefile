@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 OUT ?= demo-out
 GRAPH ?= digits_cuba
 
-.PHONY: demo test check graphs bench clean
+.PHONY: demo test check frameworks graphs bench clean
 
 # What is installed follows pyproject.toml; each stamp is remade when that changes.
 $(BIN)/pip:
@@ -24,6 +24,17 @@ $(VENV)/.check: pyproject.toml | $(BIN)/pip
 	$(BIN)/pip install --quiet -e ".[test,check]"
 	touch $@
 
+# All frameworks in the versions that are tested together. torch first: with it in place no other
+# package asks for another build of it. Sinabs pins an old nir: without what it asks for.
+TESTED = PIP_CONSTRAINT=.ci/constraints.txt $(BIN)/pip install --quiet
+$(VENV)/.frameworks: pyproject.toml .ci/constraints.txt | $(BIN)/pip
+	$(TESTED) torch
+	$(TESTED) -e ".[snntorch,norse,rockpool,spikingjelly,spyx,nengo,dask]"
+	$(TESTED) torch nirtorch pbr && $(TESTED) --no-deps sinabs
+	touch $@
+
+frameworks: $(VENV)/.frameworks
+
 # Convert an example network, run its test set on the chip, check it against the float network.
 demo: $(VENV)/.demo
 	$(BIN)/nirbridge convert graphs/$(GRAPH).nir --output $(OUT)/$(GRAPH) --force
@@ -38,8 +49,9 @@ check: $(VENV)/.check
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Train the example networks again (needs the frameworks: see README).
-graphs:
+# Train the example networks again.
+graphs: $(VENV)/.frameworks
+	$(BIN)/pip install --quiet -e ".[train]"
 	cd graphs/make && ../../$(BIN)/python all.py
 
 bench: $(VENV)/.test

@@ -1,4 +1,4 @@
-"""Accuracy of the example networks in float and on the chip, and the NIR paper's Braille sample.
+"""Accuracy of the example networks in float and on the chip.
 
 ``python -m benchmarks.examples [--json FILE]``
 """
@@ -10,19 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import write_json
-from nirbridge import Deployment, convert, read
-from nirbridge.check.metrics import cosine
+from nirbridge import convert, read
 from nirbridge.quantize import METHODS
-from nirbridge.simulate import simulate_stepped
 
 ROOT = Path(__file__).resolve().parents[1]
 GRAPHS = ROOT / "graphs"
-BRAILLE = ROOT.parent / "shared" / "reference" / "nir-paper" / "braille"
 
 
 def examples() -> list[dict[str, Any]]:
@@ -47,46 +43,6 @@ def examples() -> list[dict[str, Any]]:
     return rows
 
 
-def braille() -> list[dict[str, Any]]:
-    """Cosine of mean hidden rates to what each platform recorded on the first real sample."""
-    graph = read(BRAILLE / "braille_noDelay_noBias_subtract.nir")
-    sample = np.load(BRAILLE / "test_sample_0_label_1.npy")
-    models: dict[str, NDArray[Any]] = {}
-    for method in METHODS:
-        result = convert(graph, method=method, reset="subtract")
-        models.setdefault("stepped float", hidden_float(result, sample))
-        spikes = result.simulate(sample, record=True).spikes
-        assert spikes is not None
-        models[f"chip, {method}"] = spikes
-    return [
-        {
-            "model": model,
-            "spikes": int(spikes.sum()),
-            **{
-                name: cosine(
-                    spikes.mean(axis=0),
-                    recorded(f"{name}_activity").mean(axis=0),
-                )
-                for name in ("norse", "spyx", "snntorch")
-            },
-            "equal_to_spyx": bool(np.array_equal(spikes[:-1], recorded("spyx_activity")[1:])),
-        }
-        for model, spikes in models.items()
-    ]
-
-
-def hidden_float(result: Deployment, sample: NDArray[Any]) -> NDArray[Any]:
-    """Hidden spikes (T, 40) of the source network in its own steps."""
-    name = result.placement.hidden[0].name
-    return simulate_stepped(result.source, sample, result.dynamics).spikes[name]
-
-
-def recorded(name: str) -> NDArray[np.float64]:
-    """Activity (256, 40) that a platform recorded."""
-    array = np.load(BRAILLE / f"{name}_noDelay_noBias_subtract.npy")
-    return np.asarray(array, np.float64).reshape(256, 40)
-
-
 def table(title: str, rows: list[dict[str, Any]]) -> Table:
     """Rows as a table; shares in per cent where they are accuracies."""
     shown = Table(*rows[0], title=title)
@@ -96,16 +52,13 @@ def table(title: str, rows: list[dict[str, Any]]) -> Table:
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", help="also write the figures, with the machine, to this file")
     options = parser.parse_args()
     found = {"examples": examples()}
     console = Console(width=120)
     console.print(table("Example networks on Xylo Audio 2", found["examples"]))
-    if BRAILLE.is_dir():
-        found["braille"] = braille()
-        console.print(table("Braille, first real sample: rate cosines", found["braille"]))
     if options.json:
         write_json(options.json, found)
 

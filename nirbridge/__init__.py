@@ -1,6 +1,7 @@
 """From a spiking network in NIR to a verified configuration of a Xylo chip."""
 
 from nirbridge.adapters import build, export
+from nirbridge.bench import Bench, Input, bench
 from nirbridge.deployment import Deployment, load
 from nirbridge.diagnostics import Diagnostic, Refused
 from nirbridge.dynamics import Dynamics
@@ -10,12 +11,15 @@ from nirbridge.pipeline import convert
 from nirbridge.simulate import Recording, simulate, simulate_continuous, simulate_stepped
 
 __all__ = [
+    "Bench",
     "Deployment",
     "Diagnostic",
     "Dynamics",
+    "Input",
     "Recording",
     "Refused",
     "XyloConfig",
+    "bench",
     "build",
     "convert",
     "export",

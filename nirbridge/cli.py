@@ -10,18 +10,34 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable
-from enum import Enum
-from math import isfinite, isnan
+from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nirbridge.cli_bench import bench
+from nirbridge.cli_common import (
+    DIFFERS,
+    REFUSED,
+    AsJson,
+    DataNode,
+    Dt,
+    Folder,
+    Force,
+    GraphFile,
+    RasterFile,
+    ResetWord,
+    SchemeWord,
+    SpikeLimit,
+    dynamics_words,
+    progress,
+    show,
+    show_json,
+)
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-DIFFERS, USAGE, REFUSED = 1, 2, 3
 
 app = typer.Typer(
     help="From a spiking network in NIR to a verified configuration of a Xylo chip.",
@@ -32,41 +48,15 @@ app = typer.Typer(
 )
 
 
-class Scheme(str, Enum):
-    """Integration schemes."""
-
-    euler = "euler"
-    exponential = "exponential"
-
-
-class Reset(str, Enum):
-    """Resets."""
-
-    value = "value"
-    subtract = "subtract"
-
-
-GraphFile = Annotated[Path, typer.Argument(metavar="GRAPH", help="A .nir file.")]
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="What `convert` wrote.")]
-RasterFile = Annotated[
-    Path, typer.Argument(metavar="RASTER", help=".npy, .npz (x, optional y) or .csv of events.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace existing output.")]
-Dt = Annotated[float | None, typer.Option(help="Time step in seconds.", show_default="the graph's")]
-
-
 @app.command()
 def convert(
     graph: GraphFile,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="New directory.")],
     target: Annotated[str, typer.Option(help="Chip; see `nirbridge targets`.")] = "xylo-audio-2",
     dt: Dt = None,
-    scheme: Annotated[Scheme | None, typer.Option(help="How the source integrates.")] = None,
-    reset: Annotated[Reset | None, typer.Option(help="How the source resets.")] = None,
-    spikes_per_step: Annotated[
-        str | None, typer.Option(metavar="N|any", help="Most spikes of a neuron in one step.")
-    ] = None,
+    scheme: SchemeWord = None,
+    reset: ResetWord = None,
+    spikes_per_step: SpikeLimit = None,
     method: Annotated[
         str, typer.Option(help="How to quantise: global, channel, fit, calibrate.")
     ] = "fit",
@@ -86,13 +76,7 @@ def convert(
 
     check_place(output, force)
     network = read(graph)
-    words: dict[str, Any] = {}
-    if scheme is not None:
-        words["scheme"] = scheme.value
-    if reset is not None:
-        words["reset"] = reset.value
-    if spikes_per_step is not None:
-        words["spikes_per_step"] = _spike_limit(spikes_per_step)
+    words = dynamics_words(scheme, reset, spikes_per_step)
     raster = None
     if calibration is not None:
         how = resolve(network, dt, None, **words)
@@ -103,23 +87,15 @@ def convert(
         dt=dt,
         method=method,
         calibration=raster,
-        track=_progress("calibrating"),
+        track=progress("calibrating"),
         **words,
     )
     result.save(output, force=force)
     if as_json:
-        _print_json({"directory": str(output), "journal": [n.to_dict() for n in result.journal]})
+        show_json({"directory": str(output), "journal": [n.to_dict() for n in result.journal]})
         return
     shown: list[RenderableType] = [text.journal(result.journal)] if verbose else []
-    _print(*shown, text.deployment(result, str(output)))
-
-
-def _spike_limit(word: str) -> int | None:
-    if word == "any":
-        return None
-    if not word.isdecimal() or len(word) > 9:
-        raise typer.BadParameter(f"{word[:20]!r} is neither a number nor 'any'")
-    return int(word)
+    show(*shown, text.deployment(result, str(output)))
 
 
 @app.command()
@@ -127,9 +103,13 @@ def simulate(
     directory: Folder,
     raster: RasterFile,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="New .npy, .npz or .csv.")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="New .npy, .npz, .csv, or NIR's data (.nir)."
+        ),
     ],
-    record: Annotated[bool, typer.Option(help="Also write all states (.npz).")] = False,
+    record: Annotated[bool, typer.Option(help="Also write all states (.npz, .nir).")] = False,
+    node: DataNode = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -139,10 +119,10 @@ def simulate(
 
     check_output(output, force, record=record)
     deployment = load(directory)
-    counts, _ = read_raster(raster, deployment.n_in, deployment.config.dt)
+    counts, _ = read_raster(raster, deployment.n_in, deployment.config.dt, node)
     check_output(output, force, batched=counts.ndim == 3, record=record)
     recording = deployment.simulate(counts, record)
-    write_recording(recording, output, deployment.config.dt, force)
+    write_recording(recording, output, deployment.config.dt, force, deployment.placement)
     facts = {
         "file": str(output),
         "shape": list(recording.output.shape),
@@ -150,7 +130,7 @@ def simulate(
         "clipped_inputs": recording.clipped_inputs,
     }
     if as_json:
-        _print_json(facts)
+        show_json(facts)
     else:
         typer.echo("\n".join(f"{name.replace('_', ' ')}: {facts[name]}" for name in facts))
 
@@ -168,6 +148,7 @@ def check(
     ideal: Annotated[
         int, typer.Option(min=0, help="Samples to run in continuous time as well.")
     ] = 1,
+    node: DataNode = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare the chip with the network as it was trained, on one raster."""
@@ -178,20 +159,23 @@ def check(
     if isnan(tolerance):  # which the range lets pass
         raise typer.BadParameter("nan is not in the range 0<=x<=1", param_hint="--tolerance")
     deployment = load(directory)
-    counts, labels = read_raster(raster, deployment.n_in, deployment.config.dt)
-    drift = deployment.check(counts, labels, ideal, track=_progress("checking"))
+    counts, labels = read_raster(raster, deployment.n_in, deployment.config.dt, node)
+    drift = deployment.check(counts, labels, ideal, track=progress("checking"))
     within = 1 - drift.agreement <= tolerance
     if as_json:
-        _print_json({**drift.to_dict(), "tolerance": tolerance, "within": within})
+        show_json({**drift.to_dict(), "tolerance": tolerance, "within": within})
     else:
         verdict = "within" if within else "BEYOND"
-        _print(
+        show(
             text.drift(drift),
             f"{1 - drift.agreement:.1%} of the decisions differ: {verdict} the tolerance of "
             f"{tolerance:.1%}",
         )
     if not within:
         raise typer.Exit(DIFFERS)
+
+
+app.command()(bench)
 
 
 @app.command()
@@ -205,9 +189,9 @@ def inspect(graph: GraphFile, dt: Dt = None, as_json: AsJson = False) -> None:
     network = read(graph)
     found = facts.inspect(network, dt)
     if as_json:
-        _print_json(found.to_dict())
+        show_json(found.to_dict())
     else:
-        _print(text.inspection(found, graph.name))
+        show(text.inspection(found, graph.name))
 
 
 @app.command()
@@ -217,45 +201,9 @@ def targets(as_json: AsJson = False) -> None:
     from nirbridge.targets import TARGETS
 
     if as_json:
-        _print_json({name: facts.chip(spec) for name, spec in TARGETS.items()})
+        show_json({name: facts.chip(spec) for name, spec in TARGETS.items()})
     else:
-        _print(text.targets(TARGETS.values()))
-
-
-def _print(*shown: RenderableType) -> None:
-    from rich.console import Console
-
-    # no markup: what looks like it is the user's own name of a node or a file
-    console = Console(highlight=False, markup=False, emoji=False)
-    for each in shown:
-        console.print(each)
-
-
-def _print_json(content: Any) -> None:
-    typer.echo(json.dumps(_plain(content), indent=1, allow_nan=False))
-
-
-def _plain(content: Any) -> Any:
-    """The same without infinities and NaN, which JSON does not have: null stands for them."""
-    if isinstance(content, dict):
-        return {key: _plain(value) for key, value in content.items()}
-    if isinstance(content, (list, tuple)):
-        return [_plain(value) for value in content]
-    return None if isinstance(content, float) and not isfinite(content) else content
-
-
-def _progress(what: str) -> Any:
-    """A progress bar on stderr around a list; nothing where stderr is not a terminal."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-
-    def wrap(items: list[int]) -> Iterable[int]:
-        shown = console.is_terminal and len(items) > 1
-        return track(items, what, console=console, transient=True, disable=not shown)
-
-    return wrap
+        show(text.targets(TARGETS.values()))
 
 
 def main() -> None:

@@ -206,12 +206,33 @@ RULES: dict[str, Rule] = {
     ),
     "NB803": Rule(
         "raster",
-        "a raster file is .npy, .npz (x, optional y) or .csv (time in seconds, channel)",
+        "a raster file is .npy, .npz (x, optional y), .csv (time in seconds, channel) or NIR's own "
+        "data (.nir, .h5, .hdf5)",
         "save the raster in one of these forms",
     ),
     "NB804": Rule("raster", "there is one label per sample", "give labels of shape (B,)"),
     "NB805": Rule("files", "existing output is kept", "choose another place, or pass --force"),
     "NB807": Rule("files", "input is readable and output is writable", "check path and rights"),
+    "NB808": Rule(
+        "raster",
+        "data on a time grid has the network's time step",
+        "record it again with that step, or store event lists (nir.EventData), which are binned",
+    ),
+    "NB809": Rule(
+        "raster",
+        "a data file says which of its observables is the input",
+        "name it: --node NODE or NODE/OBSERVABLE, node=...; or store one, at the node 'input'",
+    ),
+    "NB810": Rule(
+        "usage",
+        "a Dask cluster answers at its address",
+        "start one: `dask scheduler` and, for each machine, `dask worker ADDRESS`",
+    ),
+    "NB811": Rule(
+        "bench",
+        "at least one simulator runs the graph",
+        "install a simulator, or mend what the others say",
+    ),
     "NB901": Rule(
         "frameworks",
         "a layer of a framework has a form in NIR",
@@ -227,6 +248,12 @@ RULES: dict[str, Rule] = {
         "frameworks",
         "the framework can compute what the graph says",
         "choose another framework, or take the nearest with strict=False",
+    ),
+    "NB905": Rule(
+        "frameworks",
+        "an exported graph computes what the model computes, on random spikes",
+        "look in the forward for what a trace does not show: choices by value, changes in place, "
+        "hooks, subclassed layers, states that start elsewhere, loops that are no loop over time",
     ),
     "NB806": Rule("usage", "an option takes one of its known values", "choose one of those"),
 }

@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 from nirbridge.diagnostics import diagnose, refuse, refuse_all
 
 METADATA_KEY = "nirbridge"
+LONGEST = 1e30  # seconds that no step lasts; infinity lies beyond it
+MOST_STEPS = 2**16  # that a spike waits: each is kept for every neuron
+LONGEST_RECORD = 4096  # characters; a complete record has about 300
 GRID_KEY = "nirbridge_grid"  # of graphs that were lifted from integers: their scales
 
 WORDS: dict[str, tuple[object, ...]] = {
@@ -91,11 +94,11 @@ class Dynamics:
 
     def __post_init__(self) -> None:
         problems: list[tuple[str, str, object]] = []
-        if not (_is_number(self.dt) and np.isfinite(self.dt) and self.dt > 0):
+        if not (_is_number(self.dt) and 0 < self.dt < LONGEST):
             problems.append(("dt", "a positive number of seconds", self.dt))
         for name, words in WORDS.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or value not in words:
+            if type(value) not in (str, int) or value not in words:
                 problems.append((name, f"one of {', '.join(map(repr, words))}", value))
         n = self.spikes_per_step
         if n is not None and (not isinstance(n, int) or isinstance(n, bool) or n < 1):
@@ -107,15 +110,15 @@ class Dynamics:
                 ("reset_delay", "0, unless reset='subtract' and spikes_per_step=1", 1)
             )
         k = self.recurrent_delay
-        if not isinstance(k, int) or isinstance(k, bool) or k < 1:
-            problems.append(("recurrent_delay", "an integer >= 1", k))
+        if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= MOST_STEPS:
+            problems.append(("recurrent_delay", f"an integer 1..{MOST_STEPS}", k))
         elif k > 1 and self.layer_delay == 1:
             problems.append(("recurrent_delay", "1 with layer_delay=1", k))
         if self.residual == "blocks" and (self.reset == "value" or n != 1 or self.reset_delay):
             limit = "'fires', unless reset='subtract', spikes_per_step=1 and reset_delay=0"
             problems.append(("residual", limit, self.residual))
         refuse_all(
-            diagnose("NB304", node=name, limit=limit, found=repr(value))
+            diagnose("NB304", node=name, limit=limit, found=_shown(value))
             for name, limit, value in problems
         )
 
@@ -159,6 +162,9 @@ class Dynamics:
         record = _metadata_record(graph)
         if record is None:
             return None
+        if "dt" not in record:
+            limit = "dt, the time step in seconds"
+            raise refuse("NB304", node="metadata", limit=limit, found=f"only {sorted(record)}")
         return cls(**record)
 
     def override(self, node: nir.NIRNode) -> Dynamics:
@@ -196,12 +202,13 @@ def _metadata_record(node: nir.NIRNode) -> dict[str, Any] | None:
     if text is None:
         return None
     try:
+        if not isinstance(text, str) or len(text) > LONGEST_RECORD:
+            raise TypeError
         record = json.loads(text)
         version = record.pop("version")
-    except (TypeError, ValueError, KeyError, AttributeError):
-        raise refuse(
-            "NB304", node="metadata", limit="a JSON record with a version", found=repr(text)[:80]
-        ) from None
+    except (TypeError, ValueError, KeyError, AttributeError, RecursionError):
+        limit = f"a JSON record with a version, of at most {LONGEST_RECORD} characters"
+        raise refuse("NB304", node="metadata", limit=limit, found=_shown(text)) from None
     known = {f.name for f in fields(Dynamics)}
     unknown = sorted(set(record) - known)
     if version != 1 or unknown:
@@ -212,6 +219,14 @@ def _metadata_record(node: nir.NIRNode) -> dict[str, Any] | None:
             found=f"version {version!r}, unknown fields {unknown}",
         )
     return dict(record)
+
+
+def _shown(value: object) -> str:
+    """A value that may be huge, or of any type, in a line."""
+    try:
+        return repr(value)[:80]
+    except ValueError:  # integers of thousands of digits
+        return type(value).__name__
 
 
 def _is_number(value: object) -> bool:

@@ -10,6 +10,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nirbridge.diagnostics import refuse
+
+
+def check_new(path: Path, force: bool) -> None:
+    """Whether a file may be written at ``path``; best asked before there is something to lose.
+
+    Raises
+    ------
+    Refused
+        NB805 if it exists and ``force`` is not set, NB807 if it is a directory or in none.
+
+    """
+    if path.is_dir():
+        raise refuse("NB807", node=path.name, limit="a file", found=f"{path} is a directory")
+    if not path.parent.is_dir():
+        found = f"no directory {path.parent}"
+        raise refuse("NB807", node=path.name, limit="a place in a directory", found=found)
+    if path.exists() and not force:
+        raise refuse("NB805", node=path.name, limit="a new file", found=f"{path} exists")
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:

@@ -10,32 +10,36 @@ from nirbridge.diagnostics import refuse
 
 MISSING = "NB903"
 
+SINABS = "pip install torch nirtorch pbr && pip install --no-deps sinabs"
+"""Sinabs' metadata ask for nir<=1.0.4, without which it works, and for a library of the chips."""
+
 
 @dataclass(frozen=True)
 class Library:
-    """An optional library: the modules that must import, and how it is installed."""
+    """An optional library: the modules that must import, and its install line if it is no extra."""
 
     name: str
     modules: tuple[str, ...]
-    install: str
+    line: str = ""
+
+    @property
+    def install(self) -> str:
+        """The command that installs it."""
+        return self.line or f'pip install "nirbridge[{self.name}]"'
 
 
 LIBRARIES: dict[str, Library] = {
     library.name: library
     for library in (
-        Library("torch", ("torch",), 'pip install "nirbridge[torch]"'),
-        Library("snntorch", ("torch", "snntorch"), 'pip install "nirbridge[snntorch]"'),
-        Library("norse", ("torch", "norse.torch"), 'pip install "nirbridge[norse]"'),
-        Library("rockpool", ("torch", "rockpool.nn.modules"), "pip install rockpool torch"),
-        Library(
-            "sinabs", ("torch", "sinabs.layers"), "pip install --no-deps sinabs; pip install pbr"
-        ),
-        Library(
-            "spikingjelly",
-            ("torch", "spikingjelly.activation_based.neuron"),
-            "pip install --no-deps spikingjelly; pip install tensorboard tqdm loguru",
-        ),
-        Library("spyx", ("jax", "flax", "spyx.nn"), "pip install spyx"),
+        Library("torch", ("torch",)),
+        Library("snntorch", ("torch", "snntorch")),
+        Library("norse", ("torch", "norse.torch")),
+        Library("rockpool", ("torch", "rockpool.nn.modules")),
+        Library("sinabs", ("torch", "sinabs.layers"), SINABS),
+        Library("spikingjelly", ("torch", "spikingjelly.activation_based.neuron")),
+        Library("nengo", ("nengo",)),
+        Library("spyx", ("jax", "flax", "spyx.nn")),
+        Library("dask", ("distributed",)),
     )
 }
 

@@ -1,4 +1,4 @@
-"""Raster files: ``.npy``, ``.npz`` (``x``, optional ``y``) and event lists in ``.csv``.
+"""Raster files: ``.npy``, ``.npz`` (``x``, optional ``y``), ``.csv`` of events, NIR's own data.
 
 Files are not trusted: nothing is unpickled, and no array is allocated before its claimed size is
 known to be bounded and to match the bytes that are there.
@@ -19,13 +19,16 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nirbridge.data import to_nir, to_raster
+from nirbridge.datafiles import SUFFIXES, read_data, write_data
 from nirbridge.diagnostics import Refused, refuse
-from nirbridge.files import replacing
-from nirbridge.rasters import check_raster
+from nirbridge.files import check_new, replacing
+from nirbridge.mapping.place import Placement
+from nirbridge.rasters import MAX_BYTES, binned, check_raster
 from nirbridge.simulate import Recording
 from nirbridge.simulate.recording import RECORDED
 
-MAX_BYTES = 2**31
+KNOWN = (".npy", ".npz", ".csv", *SUFFIXES)
 
 # What is raised over damaged files; RuntimeError by zipfile for encrypted ones.
 DAMAGE = (
@@ -47,7 +50,7 @@ DAMAGE = (
 
 
 def read_raster(
-    path: Path, n_in: int | None = None, dt: float | None = None
+    path: Path, n_in: int | None = None, dt: float | None = None, node: str | None = None
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """Counts (T, n_in) or (B, T, n_in) and, from an ``.npz`` that has them, labels ``y``.
 
@@ -55,17 +58,21 @@ def read_raster(
     ----------
     path
         The file; its suffix tells the form. A ``.csv`` holds an event per line, time in seconds
-        and channel, after an optional line of titles.
+        and channel, after an optional line of titles. A ``.nir``, ``.h5`` or ``.hdf5`` holds
+        ``nir.NIRGraphData``; one sample gives (T, n_in).
     n_in
-        Channels; needed for events.
+        Channels; needed for the events of a ``.csv``.
     dt
-        Time step in seconds in which events are binned.
+        Time step in seconds: events are binned in it, and NIR's data on a time grid must have it.
+    node
+        What to take from NIR's data, ``node`` or ``node/observable``; by default the spikes of
+        the node ``input``, or of the only one.
 
     Raises
     ------
     Refused
         NB101 (no such file), NB801, NB802 (not a raster of that network), NB803 (not a raster
-        file).
+        file), NB808 (another time step), NB809 (which of several).
 
     """
     try:
@@ -76,6 +83,10 @@ def read_raster(
     except OSError as error:
         found = f"{path}: {error.strerror}"
         raise refuse("NB101", node=path.name, limit="a readable file", found=found) from None
+    if node is not None and path.suffix not in SUFFIXES:
+        limit = f"{', '.join(SUFFIXES)}, which have nodes"
+        remedy = "leave --node (node=...) out, or give NIR's data"
+        raise refuse("NB809", node=path.name, limit=limit, found=path.suffix, remedy=remedy)
     try:
         if path.suffix == ".npy":
             with path.open("rb") as file:
@@ -84,6 +95,8 @@ def read_raster(
             x, y = _read_npz(path)
         elif path.suffix == ".csv":
             x, y = _read_events(path, n_in, dt), None
+        elif path.suffix in SUFFIXES:
+            x, y = to_raster(read_data(path), n_in, dt, node, name=path.name), None
         else:
             raise _no_suffix(path)
     except Refused:
@@ -96,7 +109,7 @@ def read_raster(
 
 def _no_suffix(path: Path) -> Refused:
     found = repr(path.suffix) if path.suffix else "no suffix"
-    return refuse("NB803", node=path.name, limit=".npy, .npz, .csv", found=found)
+    return refuse("NB803", node=path.name, limit=", ".join(KNOWN), found=found)
 
 
 def _read_npz(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
@@ -136,7 +149,7 @@ def _read_array(file: IO[bytes], size: int, name: str) -> NDArray[Any]:
     return np.frombuffer(content, dtype).reshape(shape, order="F" if column_major else "C")
 
 
-def _read_events(path: Path, n_in: int | None, dt: float | None) -> NDArray[np.unsignedinteger]:
+def _read_events(path: Path, n_in: int | None, dt: float | None) -> NDArray[Any]:
     if n_in is None or dt is None:
         raise refuse("NB803", node=path.name, limit="a known time step", found="events")
     events = _parse_events(path)
@@ -151,28 +164,8 @@ def _read_events(path: Path, n_in: int | None, dt: float | None) -> NDArray[np.u
             raise refuse(code, node=path.name, limit=limit, found=found)
     with np.errstate(over="ignore"):  # what becomes infinite is too late as well
         steps = times / np.float64(dt)
-    return _binned(path.name, steps, channels.astype(np.int64), n_in)
-
-
-def _binned(
-    name: str, times: NDArray[np.float64], channels: NDArray[np.int64], n_in: int
-) -> NDArray[np.unsignedinteger]:
-    """Counts (T, n_in) of events at ``times`` in steps, in the smallest type that holds them."""
-    latest = times.max(initial=-1.0)
-    if not latest < MAX_BYTES / n_in:
-        found = f"{latest:.6g} steps of {n_in} channels"
-        raise refuse("NB803", node=name, limit=f"{MAX_BYTES} bytes", found=found)
-    # a time on the border of two bins belongs to the later one, rounding of t/dt aside
-    steps = np.floor(times + 1e-6).astype(np.int64)
-    places, counts = np.unique(steps * n_in + channels, return_counts=True)
-    kind = np.min_scalar_type(counts.max(initial=0))
-    length = int(steps.max(initial=-1)) + 1
-    if length * n_in * kind.itemsize > MAX_BYTES:
-        found = f"{length} steps of {n_in} channels of {kind}"
-        raise refuse("NB803", node=name, limit=f"{MAX_BYTES} bytes", found=found)
-    raster = np.zeros(length * n_in, kind)
-    raster[places] = counts
-    return raster.reshape(length, n_in)
+    raster: NDArray[Any] = binned(path.name, steps, channels.astype(np.int64), n_in)[0]
+    return raster
 
 
 def _parse_events(path: Path) -> NDArray[np.float64]:
@@ -208,26 +201,33 @@ def check_output(path: Path, force: bool, batched: bool = False, record: bool = 
     Raises
     ------
     Refused
-        NB803 for another suffix, for events of a batch, and for states that only an ``.npz``
-        holds; NB805 if the file exists.
+        NB803 for another suffix, for a batch in a ``.csv``, and for states in a ``.npy`` or
+        ``.csv``; NB805 if the file exists, NB807 if it is a directory or there is none
+        to hold it.
 
     """
-    if path.suffix not in (".npy", ".npz", ".csv"):
+    if path.suffix not in KNOWN:
         raise _no_suffix(path)
-    if record and path.suffix != ".npz":
-        limit = "states go into an .npz, beside the spikes"
+    if record and path.suffix in (".npy", ".csv"):
+        limit = f"states go into {', '.join(('.npz', *SUFFIXES))}, beside the spikes"
         raise refuse("NB803", node=path.name, limit=limit, found=path.suffix)
     if path.suffix == ".csv" and batched:
-        limit = "one sample; a batch goes into .npy or .npz"
+        limit = "one sample; a batch goes into the other forms"
         raise refuse("NB803", node=path.name, limit=limit, found="a batch")
-    if path.is_dir():
-        raise refuse("NB807", node=path.name, limit="a file", found=f"{path} is a directory")
-    if path.exists() and not force:
-        raise refuse("NB805", node=path.name, limit="a new file", found=f"{path} exists")
+    check_new(path, force)
 
 
-def write_recording(recording: Recording, path: Path, dt: float, force: bool = False) -> None:
-    """Write output spikes: ``.npy`` counts, ``.npz`` with all that was recorded, ``.csv`` events.
+def write_recording(
+    recording: Recording,
+    path: Path,
+    dt: float,
+    force: bool = False,
+    placement: Placement | None = None,
+) -> None:
+    """Write output spikes, or all that was recorded, in the form that the suffix tells.
+
+    ``.npy`` counts; ``.npz`` with all that was recorded; ``.csv`` events; ``.nir``, ``.h5`` or
+    ``.hdf5`` NIR's data of :func:`nirbridge.data.to_nir`, by the nodes that ``placement`` names.
 
     Raises
     ------
@@ -237,6 +237,9 @@ def write_recording(recording: Recording, path: Path, dt: float, force: bool = F
     """
     batched, recorded = recording.output.ndim != 2, recording.spikes is not None
     check_output(path, force, batched, recorded)
+    if path.suffix in SUFFIXES:
+        write_data(to_nir(recording, dt, placement), path, force=force)
+        return
     with replacing(path) as temporary, temporary.open("wb") as file:
         if path.suffix == ".npy":
             np.save(file, recording.output)

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from nirbridge.diagnostics import refuse
 
+MAX_BYTES = 2**31  # of a raster
+
 
 def check_raster(raster: Any, n_in: int | None = None) -> NDArray[np.integer[Any]]:
     """A raster of spike counts, integers >= 0, of shape (T, n_in) or (B, T, n_in).
@@ -38,3 +40,60 @@ def check_raster(raster: Any, n_in: int | None = None) -> NDArray[np.integer[Any
             "NB802", node="raster", limit=f"{n_in} channels", found=f"{array.shape[-1]} channels"
         )
     return array
+
+
+def binned(
+    name: str,
+    times: NDArray[np.float64],
+    channels: NDArray[np.int64],
+    n_in: int,
+    *,
+    length: float = 0,
+    samples: NDArray[np.int64] | None = None,
+    batch: int = 1,
+    counts: NDArray[np.float64] | None = None,
+) -> NDArray[np.unsignedinteger]:
+    """Counts (B, T, n_in) of events, in the smallest type that holds them.
+
+    Parameters
+    ----------
+    name
+        Of the file, for the refusal.
+    times
+        (E,) in steps; a time on the border of two bins belongs to the later one, rounding aside.
+    channels
+        (E,), 0..n_in − 1.
+    n_in
+        Channels.
+    length
+        Least T; more if there are later events.
+    samples
+        (E,) places in the batch, 0..batch − 1; all 0 by default.
+    batch
+        B.
+    counts
+        (E,) how often each event counts, whole numbers >= 0; once by default.
+
+    Raises
+    ------
+    Refused
+        NB803 for more than 2 GiB.
+
+    """
+    width = max(1, n_in * batch)
+    latest = max(float(times.max(initial=-1.0)), length - 1.0)
+    if not latest < MAX_BYTES / width:
+        found = f"{latest:.6g} steps of {width} channels"
+        raise refuse("NB803", node=name, limit=f"{MAX_BYTES} bytes", found=found)
+    steps = np.floor(times + 1e-6).astype(np.int64)
+    size = max(int(length), int(steps.max(initial=-1)) + 1)
+    first = 0 if samples is None else samples * size
+    places, inverse = np.unique((first + steps) * n_in + channels, return_inverse=True)
+    totals = np.bincount(inverse, counts, minlength=len(places))
+    kind = np.min_scalar_type(int(totals.max(initial=0)))
+    if size * width * kind.itemsize > MAX_BYTES:
+        found = f"{size} steps of {width} channels of {kind}"
+        raise refuse("NB803", node=name, limit=f"{MAX_BYTES} bytes", found=found)
+    raster = np.zeros(batch * size * n_in, kind)
+    raster[places] = totals.astype(kind)
+    return raster.reshape(batch, size, n_in)

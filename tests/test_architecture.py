@@ -12,8 +12,14 @@ import nirbridge
 PACKAGE = Path(nirbridge.__file__).parent
 
 # A folder may import from those before it, and from the small modules that all share.
-ORDER = ("graph", "passes", "targets", "mapping", "quantize", "simulate", "check", "calibrate")
-OPTIONAL = ("torch", "snntorch", "norse", "rockpool", "sinabs", "spyx", "nengo", "jax", "dask")
+ORDER = (
+    "graph", "passes", "targets", "mapping", "quantize", "simulate", "check", "calibrate",
+    "bench", "report",
+)  # fmt: skip
+OPTIONAL = (
+    "torch", "snntorch", "norse", "rockpool", "sinabs", "spyx", "nengo", "jax", "dask",
+    "distributed",
+)  # fmt: skip
 
 
 def imports(path: Path) -> set[str]:

@@ -96,8 +96,8 @@ def test_calibrate_needs_a_raster() -> None:
     with pytest.raises(Refused) as refusal:
         convert(read(GRAPHS / "digits_cuba.nir"), method="calibrate")
     assert refusal.value.diagnostics[0].code == "NB502"
+    empty = np.zeros((0, 10, 16), np.uint8)
     with pytest.raises(Refused) as refusal:
-        empty = np.zeros((0, 10, 16), np.uint8)
         convert(read(GRAPHS / "digits_cuba.nir"), method="calibrate", calibration=empty)
     assert refusal.value.diagnostics[0].code == "NB801"
 

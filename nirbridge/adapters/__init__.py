@@ -18,8 +18,11 @@ from nirbridge.diagnostics import refuse
 from nirbridge.dynamics import Dynamics
 
 FRAMEWORKS = ("snntorch", "norse", "rockpool", "sinabs", "spikingjelly", "spyx")
+"""Frameworks that models come from and go to."""
+IMPORTERS = (*FRAMEWORKS, "nengo")
+"""Frameworks that models go to."""
 
-__all__ = ["FRAMEWORKS", "build", "export", "framework_of", "run"]
+__all__ = ["FRAMEWORKS", "IMPORTERS", "build", "export", "framework_of", "run"]
 
 
 def framework_of(model: Any) -> str:
@@ -31,7 +34,13 @@ def framework_of(model: Any) -> str:
         If it holds cells of several frameworks, or is no model at all.
 
     """
+    if isinstance(model, type):
+        limit, name = "a model, not its class", model.__name__
+        raise refuse("NB806", node="model", limit=limit, found=name, remedy="make an instance")
+    _refuse_nengo(model)
     found = {f for f in FRAMEWORKS for m in _modules(model) if _belongs(m, f)}
+    if _belongs(model, "flax"):
+        found.add("spyx")
     if len(found) > 1:
         raise refuse(
             "NB806", node="model", limit="cells of one framework", found=", ".join(sorted(found)),
@@ -41,6 +50,19 @@ def framework_of(model: Any) -> str:
         limit = f"a model of {', '.join(FRAMEWORKS)}"
         raise refuse("NB806", node="model", limit=limit, found=type(model).__name__)
     return found.pop() if found else "snntorch"
+
+
+def _refuse_nengo(model: Any) -> None:
+    """Nengo is built for only."""
+    if _belongs(model, "nengo") or type(model).__name__ == "NengoModel":
+        raise refuse(
+            "NB901",
+            node=type(model).__name__,
+            limit="neurons that NIR has",
+            found="Nengo's, which rest for a time between two steps and decode real values",
+            remedy=f"train in one of {', '.join(FRAMEWORKS)}; what build() made of a graph has "
+            "that graph as its attribute `graph`",
+        )
 
 
 def _modules(model: Any) -> list[Any]:
@@ -77,12 +99,13 @@ def export(model: Any, sample: Any, dt: float | None = None) -> nir.NIRGraph:
         For a layer that NIR does not have, or a connection that cannot be followed, by its path.
 
     """
+    _refuse_nengo(model)
     if _is_built(model):
         if hasattr(model, "to_nir_graph"):
             return model.to_nir_graph(dt)
-        from nirbridge.adapters import network
+        from nirbridge.adapters import network_export
 
-        return network.export(model, dt)
+        return network_export.export(model, dt)
     name = framework_of(model)
     adapter = import_module(f"nirbridge.adapters.{name}")
     if hasattr(adapter, "export"):
@@ -102,7 +125,7 @@ def build(
     graph
         Any well-formed graph.
     framework
-        One of :data:`FRAMEWORKS`.
+        One of :data:`IMPORTERS`.
     dynamics
         How the graph is stepped; by default the record in its metadata.
     strict
@@ -112,8 +135,8 @@ def build(
 
     Returns
     -------
-        A torch module (for Spyx, an object of the same use) that is called with (T, B, ...) and
-        gives (T, B, ...), each time from rest.
+        A torch module (for Spyx and Nengo, an object of the same use) that is called with
+        (T, B, ...) and gives (T, B, ...), each time from rest.
 
     Raises
     ------
@@ -123,11 +146,14 @@ def build(
     """
     from nirbridge.timing import resolve
 
-    if framework not in FRAMEWORKS:
-        raise refuse(
-            "NB806", node="framework", limit=", ".join(FRAMEWORKS), found=repr(framework)
-        )
+    if framework not in IMPORTERS:
+        raise refuse("NB806", node="framework", limit=", ".join(IMPORTERS), found=repr(framework))
     adapter = import_module(f"nirbridge.adapters.{framework}")
+    if not isinstance(graph, nir.NIRGraph):
+        raise refuse("NB208", node="graph", limit="a nir.NIRGraph", found=type(graph).__name__)
+    if not isinstance(dynamics, Dynamics | None):
+        limit, found = "a nirbridge.Dynamics", type(dynamics).__name__
+        raise refuse("NB304", node="dynamics", limit=limit, found=found)
     how = resolve(graph, dynamics=dynamics)
     if hasattr(adapter, "build"):
         return adapter.build(graph, how, strict)
@@ -158,7 +184,10 @@ def run(model: Any, raster: Any, shape: tuple[int, ...] | None = None) -> Any:
     counts = (counts if batched else counts[None]).astype(np.float32)
     x = np.swapaxes(counts, 0, 1)  # (T, B, n)
     x = x.reshape(*x.shape[:2], *(shape or x.shape[2:]))
-    out = _run_torch(model, x) if hasattr(model, "named_modules") else _run_spyx(model, x)
+    if type(model).__name__ == "NengoModel":
+        out = model(x)
+    else:
+        out = _run_torch(model, x) if hasattr(model, "named_modules") else _run_spyx(model, x)
     rows = np.swapaxes(out.reshape(*out.shape[:2], -1), 0, 1)
     return rows if batched else rows[0]
 

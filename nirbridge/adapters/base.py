@@ -9,7 +9,8 @@ that record.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -42,6 +43,15 @@ OWN_SILENT = OWN[:2]
 def unsupported(path: str, limit: str, found: object, remedy: str) -> Refused:
     """A refusal of a layer, by its path in the model."""
     return refuse(UNSUPPORTED, node=path, limit=limit, found=found, remedy=remedy)
+
+
+@contextmanager
+def named(path: str) -> Iterator[None]:
+    """Refusals from inside that know no layer get this one's path."""
+    try:
+        yield
+    except Refused as refusal:
+        raise Refused([replace(d, node=d.node or path) for d in refusal.diagnostics]) from None
 
 
 @dataclass(frozen=True)
@@ -127,6 +137,14 @@ class Cell:
         threshold = None if self.threshold is None else self.threshold - by
         c = self.c - (1 - self.B) * by
         return replace(self, c=c, threshold=threshold, v_reset=self.v_reset - by)
+
+
+def without_memory(cell: Cell) -> Cell:
+    """A synapse that keeps nothing is none."""
+    if cell.A is None or np.any(cell.A) or cell.how.order != "synapse first":
+        return cell
+    one = np.ones(cell.shape)
+    return replace(cell, A=None, gs=one, gm=cell.gs * cell.gm)
 
 
 def to_node(cell: Cell) -> nir.NIRNode:

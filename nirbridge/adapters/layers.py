@@ -29,7 +29,7 @@ def is_layer(module: Any) -> bool:
     import torch
     from torch import nn
 
-    containers = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+    containers = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.DataParallel)
     if isinstance(module, containers) or type(module) is nn.Module:
         return False
     known = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.AvgPool2d, nn.Flatten, nn.Identity)
@@ -136,26 +136,28 @@ def flatten(path: str, shape: Shape, lead: int, start: int, end: int) -> nir.NIR
     return nir.Flatten({"input": np.asarray(shape)}, first, last)
 
 
-def fold(path: str, module: Any, node: nir.NIRNode | None) -> nir.NIRNode:
-    """The linear layer before a BatchNorm with the normalisation in its weights.
-
-    y = γ·(Wx + b − μ)/√(σ² + ε) + β = (sW)x + s(b − μ) + β with s = γ/√(σ² + ε), per channel.
-    """
-    name = type(module).__name__
+def normalisation(path: str, module: Any) -> tuple[Any, Any]:
+    """Scale and shift per channel of a BatchNorm: y = s·x + t, s = γ/√(σ² + ε), t = β − s·μ."""
     if module.training or module.running_mean is None:
         remedy = "call model.eval(), with track_running_stats=True"
-        raise unsupported(path, "BatchNorm with fixed statistics", name, remedy)
-    if node is None or kind(node) not in ("Linear", "Affine", "Conv1d", "Conv2d"):
-        limit = "BatchNorm right after a linear or convolutional layer of its own"
-        found = "no layer" if node is None else kind(node)
-        raise unsupported(path, limit, found, "put the BatchNorm after such a layer")
+        found = type(module).__name__
+        raise unsupported(path, "BatchNorm with fixed statistics", found, remedy)
     mean, var = (array(v).astype(np.float64) for v in (module.running_mean, module.running_var))
-    scale = 1 / np.sqrt(var + module.eps)
-    shift = np.zeros_like(mean)
+    scale, shift = 1 / np.sqrt(var + module.eps), np.zeros_like(mean)
     if module.affine:
         scale, shift = scale * array(module.weight), array(module.bias).astype(np.float64)
+    return scale, shift - scale * mean
+
+
+def can_fold(node: nir.NIRNode | None) -> bool:
+    """Whether a normalisation can be written into the weights of a node."""
+    return node is not None and kind(node) in ("Linear", "Affine", "Conv1d", "Conv2d")
+
+
+def fold(node: nir.NIRNode, scale: Any, shift: Any) -> nir.NIRNode:
+    """A linear layer with the normalisation after it in its weights: (sW)x + sb + t."""
     weight = node.weight * scale.reshape(-1, *[1] * (np.ndim(node.weight) - 1))
-    bias = (getattr(node, "bias", 0.0) - mean) * scale + shift
+    bias = getattr(node, "bias", 0.0) * scale + shift
     weight, bias = weight.astype(np.float32), bias.astype(np.float32)
     if kind(node) in ("Linear", "Affine"):
         return nir.Affine(weight, bias)
@@ -168,6 +170,21 @@ def fold(path: str, module: Any, node: nir.NIRNode | None) -> nir.NIRNode:
         groups=node.groups,
         bias=bias,
     )
+
+
+def normalising(path: str, shape: Shape, scale: Any, shift: Any) -> nir.NIRNode:
+    """A normalisation as a layer of its own: a diagonal, or a kernel of one value per channel."""
+    scale, shift = scale.astype(np.float32), shift.astype(np.float32)
+    if len(shape) == 1:
+        return nir.Affine(np.diag(scale), shift)
+    if len(shape) > 3:
+        limit = "BatchNorm of one, two or three axes"
+        raise unsupported(path, limit, shape, "put it after a Linear or Conv layer")
+    kinds, one = (nir.Conv1d, 1) if len(shape) == 2 else (nir.Conv2d, (1, 1))
+    weight = scale.reshape(-1, *[1] * len(shape))
+    space = shape[1] if len(shape) == 2 else shape[1:]
+    zero = 0 if len(shape) == 2 else (0, 0)
+    return kinds(space, weight, one, zero, one, len(scale), shift)
 
 
 def to_layer(node: nir.NIRNode) -> Any:

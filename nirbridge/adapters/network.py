@@ -8,7 +8,7 @@ the source of the graph computed. Weights, decays and thresholds are Parameters.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
 
@@ -19,17 +19,19 @@ from nirbridge.adapters import layers
 from nirbridge.adapters.base import (
     DIFFERS,
     Array,
-    Assembly,
     Cell,
     from_node,
     is_cell,
+    named,
     unsupported,
+    without_memory,
 )
+from nirbridge.adapters.network_run import Run
 from nirbridge.adapters.torchmodels import Framework
 from nirbridge.diagnostics import Diagnostic, diagnose, refuse_all
 from nirbridge.dynamics import Dynamics
 from nirbridge.graph.inline import inline
-from nirbridge.graph.nodes import is_neuron, kind
+from nirbridge.graph.nodes import kind
 from nirbridge.graph.shapes import infer
 from nirbridge.graph.topology import Topology
 from nirbridge.graph.verify import verify
@@ -247,14 +249,17 @@ def network_class() -> Any:
                 return Sum(node)
             return layers.to_layer(node) or Product(node)
 
-        def _unit(self, name: str, cell: Cell) -> Any:
-            cell = _without_memory(cell)
+        def _unit(self, name: str, source: Cell) -> Any:
+            with named(name):
+                return self._fitted(name, source, without_memory(source))
+
+        def _fitted(self, name: str, source: Cell, cell: Cell) -> Any:
             part = self.kit.native(cell)
             if part is not None:
-                return Unit(part, cell, False, self.kit.spike)
+                return Unit(part, source, False, self.kit.spike)
             self.differences.append(_composed(name, self.kit, cell))
             if cell.spiking:
-                return Unit(self.kit.integrator(cell), cell, True, self.kit.spike)
+                return Unit(self.kit.integrator(cell), source, True, self.kit.spike)
             found = f"a constant drive of up to {np.abs(cell.c).max():g} beside a synapse"
             remedy = "put the drive into the bias of the layer before"
             raise unsupported(name, f"a form that {self.kit.framework.name} has", found, remedy)
@@ -267,7 +272,7 @@ def network_class() -> Any:
             """(T, B, ...) spikes in, (T, B, ...) out; from rest."""
             steps, batch = x.shape[:2]
             signals = self._split(x)
-            run = _Run(self, batch, x)
+            run = Run(self, batch, x)
             rows = [run.step({n: s[t] for n, s in signals.items()}) for t in range(steps)]
             if self.dynamics.output_lag and rows:
                 rows = [torch.zeros_like(rows[0]), *rows[:-1]]
@@ -285,14 +290,6 @@ def network_class() -> Any:
 
     Network.Unit = Unit  # type: ignore[attr-defined]
     return Network
-
-
-def _without_memory(cell: Cell) -> Cell:
-    """A synapse that keeps nothing is none."""
-    if cell.A is None or np.any(cell.A) or cell.how.order != "synapse first":
-        return cell
-    one = np.ones(cell.shape)
-    return replace(cell, A=None, gs=one, gm=cell.gs * cell.gm)
 
 
 def _composed(name: str, kit: Kit, cell: Cell) -> Diagnostic:
@@ -316,124 +313,3 @@ def _tensor(value: Any) -> Any:
     import torch
 
     return None if value is None else torch.as_tensor(np.asarray(value), dtype=torch.float32)
-
-
-@dataclass
-class _Run:
-    """The states of one call, and the signals of the step."""
-
-    network: Any
-    batch: int
-    like: Any
-    states: dict[str, Any] = field(default_factory=dict)
-    now: dict[Any, Any] = field(default_factory=dict)
-    lines: dict[str, list[Any]] = field(default_factory=dict)
-    delayed: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        net = self.network
-        delay = net.dynamics.recurrent_delay
-        self.value = {n: self._zeros(n) for n in net.topology.neurons}
-        self.past = {n: [v] * delay for n, v in self.value.items()}
-
-    def _zeros(self, name: str) -> Any:
-        return self.like.new_zeros((self.batch, *self.network.shapes[name][0]))
-
-    def step(self, signals: dict[str, Any]) -> Any:
-        """Advance all populations by one step; what arrives at the Outputs."""
-        import torch
-
-        net = self.network
-        self.now, self.delayed = dict(signals), {}
-        for name, value in self.value.items():
-            self.past[name] = [value, *self.past[name][:-1]]
-        for name in net.topology.neurons:
-            x = self._arriving(name)
-            self.value[name], self.states[name] = net.part(name)(x, self.states.get(name))
-        rows = [self._arriving(name) for name in net.outputs]
-        for name, signal in self.delayed.items():
-            self.lines[name] = [signal, *self.lines.get(name, [])]
-        if len(rows) == 1:
-            return rows[0]
-        return torch.cat([row.reshape(self.batch, -1) for row in rows], dim=-1)
-
-    def _arriving(self, name: str) -> Any:
-        topology = self.network.topology
-        late = frozenset(a for a in topology.feeders[name] if topology.delayed(a, name))
-        return self._sum(name, late)
-
-    def _sum(self, name: str, late: frozenset[str]) -> Any:
-        sources = self.network.topology.sources[name]
-        if not sources:
-            return self._zeros(name)
-        total = self._signal(sources[0], late)
-        for other in sources[1:]:
-            total = total + self._signal(other, late)
-        return total
-
-    def _signal(self, name: str, late: frozenset[str]) -> Any:
-        node = self.network.graph.nodes[name]
-        if kind(node) == "Input":
-            return self.now[name]
-        if is_neuron(node):
-            return self.past[name][-1] if name in late else self.value[name]
-        if kind(node) == "Delay":
-            return self._delay(name, node, late)
-        key = (name, late)
-        if key not in self.now:
-            self.now[key] = self.network.part(name)(self._sum(name, late))
-        return self.now[key]
-
-    def _delay(self, name: str, node: nir.NIRNode, late: frozenset[str]) -> Any:
-        import torch
-
-        signal = self._sum(name, late)
-        self.delayed[name] = signal
-        steps = np.rint(np.asarray(node.delay, np.float64) / self.network.dynamics.dt).astype(int)
-        history = [signal, *self.lines.get(name, [])]
-        out = torch.zeros_like(signal)
-        for k, past in enumerate(history):
-            mask = torch.as_tensor(steps == k)
-            out = torch.where(mask, past, out)
-        return out
-
-
-def export(network: Any, dt: float | None = None) -> nir.NIRGraph:
-    """A built network as a graph again, with the parameters that it has now."""
-    dynamics = network.dynamics if dt is None else replace(network.dynamics, dt=dt)
-    made = Assembly(edges=list(network.graph.edges))
-    for name, node in network.graph.nodes.items():
-        made.add(name, _exported(network, name, node, dynamics))
-    words = {n: getattr(dynamics, n) for n in ("layer_delay", "recurrent_delay", "output_lag")}
-    return made.graph(dynamics.dt, **words)
-
-
-def _exported(network: Any, name: str, node: nir.NIRNode, dynamics: Dynamics) -> Any:
-    if kind(node) in ("Input", "Output", "Delay", "Flatten", "AvgPool2d", "SumPool2d"):
-        return node
-    module = network.part(name)
-    if is_cell(node):
-        return _exported_cell(network.kit, name, module, dynamics.dt)
-    if kind(node) == "Threshold":
-        return nir.Threshold(layers.array(module.threshold))
-    if kind(node) == "Scale":
-        return nir.Scale(layers.array(module.weight))
-    if kind(node) in ("Linear", "Affine"):
-        return layers.linear(module)
-    return layers.to_node(name, module, network.shapes[name][0], 1)
-
-
-def _exported_cell(kit: Kit, name: str, unit: Any, dt: float) -> Cell:
-    how = replace(unit.how, dt=dt)
-    cell = kit.framework.populate(name, unit.module, unit.cell.shape, dt).cell
-    one = np.ones(cell.shape)
-    gain = one if unit.gain is None else layers.array(unit.gain)
-    c = cell.c if unit.offset is None else cell.c + cell.gm * layers.array(unit.offset)
-    cell = _without_memory(replace(cell, how=how, gs=cell.gs * gain, c=c))
-    if unit.composed:
-        threshold, v_reset = (
-            layers.array(v).astype(np.float64) for v in (unit.threshold, unit.v_reset)
-        )
-        c = cell.c if unit.c is None else cell.c + layers.array(unit.c)
-        return replace(cell, threshold=threshold, v_reset=v_reset, c=c)
-    return cell if unit.shift is None else cell.shifted(-layers.array(unit.shift))

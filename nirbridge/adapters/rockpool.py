@@ -23,7 +23,7 @@ from nirbridge.optional import need
 DT = 1e-3
 KNOWN = ("LIFTorch", "LIFNeuronTorch", "ExpSynTorch")
 MANY = 2.0**16  # max_spikes_per_dt that stands for no limit
-NEVER = 1e30  # a threshold that is not reached
+NEVER = 1e15  # a threshold that is not reached, and that times a gradient is still finite
 
 
 def layer(_path: str, module: Any) -> nir.NIRNode | None:
@@ -114,7 +114,8 @@ def _prepare(model: Any) -> None:
 
 
 FRAMEWORK = Framework(
-    "rockpool", is_cell, populate, _default_dt, times=lambda _: 1, prepare=_prepare, layer=layer
+    "rockpool", is_cell, populate, _default_dt, times=lambda _: 1, time_axis=1, prepare=_prepare,
+    layer=layer,
 )
 
 
@@ -173,6 +174,7 @@ class Rockpool:
             module = self.modules.LIFTorch((size, size), leak_mode="decays", **options)
             module.alpha = torch.nn.Parameter(tensor(cell.B))
             module.beta = torch.nn.Parameter(tensor(cell.A)[:, None])
+        module.threshold.requires_grad_(sends == 0)
         gs = 1.0 if cell.A is None else cell.A
         native = Cell.of(cell.shape, cell.how, B=cell.B, A=cell.A, gs=gs, c=c)
         part = drive(Part(module, _stepper(sends), _start), _driven(cell, c), native)

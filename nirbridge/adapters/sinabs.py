@@ -112,6 +112,14 @@ def _times(model: Any) -> int:
     return 0 if _squeezed(model) else 1
 
 
+def _batch(model: Any, rows: int) -> int | None:
+    """The batch of a model in which batch and time are one axis of ``rows``."""
+    for module in _squeezed(model):
+        batch, times = int(module.batch_size or -1), int(module.num_timesteps or -1)
+        return batch if batch > 0 else max(rows // times, 1)
+    return None
+
+
 def _prepare(model: Any) -> None:
     """Put the states at rest."""
     for _, module in model.named_modules():
@@ -120,7 +128,8 @@ def _prepare(model: Any) -> None:
 
 
 FRAMEWORK = Framework(
-    "sinabs", is_cell, populate, lambda _: DT, times=_times, prepare=_prepare
+    "sinabs", is_cell, populate, lambda _: DT, times=_times, time_axis=1, squeeze=_batch,
+    prepare=_prepare,
 )
 
 
@@ -190,6 +199,8 @@ class Sinabs:
         module.alpha_mem = torch.nn.Parameter(tensor(cell.B))
         if cell.A is not None:
             module.alpha_syn = torch.nn.Parameter(tensor(cell.A))
+        if options["spike_fn"] is None:
+            module.spike_threshold.requires_grad_(False)
         native = Cell.of(
             cell.shape, cell.how, B=cell.B, A=cell.A, gs=1.0 if cell.A is None else cell.A
         )

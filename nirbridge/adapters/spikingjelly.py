@@ -149,7 +149,8 @@ class SpikingJelly:
         options: dict[str, Any] = {"v_reset": 0.0 if hard else None}
         threshold = np.full(cell.shape, NEVER) if cell.threshold is None else cell.threshold
         gm, named = np.ones(cell.shape), {}
-        if cell.A is None and _uniform(cell.B) and _uniform(threshold):
+        slow = bool(np.all(cell.B > 0))  # a LIFNode wants tau > 1
+        if cell.A is None and slow and _uniform(cell.B) and _uniform(threshold):
             options["v_threshold"] = float(np.float32(threshold.flat[0]))
             if np.all(cell.B == 1):
                 module = self.neuron.IFNode(**options)
@@ -165,6 +166,8 @@ class SpikingJelly:
         for name, value in named.items():
             delattr(module, name)
             setattr(module, name, value)
+        if not spiking and "v_threshold" in named:
+            named["v_threshold"].requires_grad_(False)
         native = Cell.of(cell.shape, cell.how, B=cell.B, A=cell.A, gm=gm)
         return drive(Part(module, _stepper(spiking), _start), cell, native)
 

@@ -7,13 +7,14 @@ through. Anything else marks the signal as lost, and is refused when a layer rec
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 from nirbridge.adapters.base import UNTRACED
+from nirbridge.adapters.running import advance, explained, kept, swaps
+from nirbridge.adapters.running import tensors as _tensors
 from nirbridge.diagnostics import Refused, refuse
 
 INPUT, OUTPUT = "input", "output"
@@ -21,6 +22,7 @@ SAME = {"detach", "clone", "contiguous", "to", "float", "type", "requires_grad_"
 FRESH = {"zeros_like", "ones_like", "empty_like", "rand_like", "new_zeros", "full_like"}
 SUMS = {"add", "__add__", "__radd__", "__iadd__", "add_"}
 SHAPES = {"flatten", "reshape", "view", "squeeze", "unsqueeze"}
+SWAPS = {"transpose", "swapaxes", "permute"}
 STEPS = {"__getitem__", "select", "unbind", "__iter__"}
 
 
@@ -58,7 +60,8 @@ class Wiring:
     path: list[str] = field(default_factory=list)
     muted: int = 0
     passes: int = 0
-    sliced: tuple[str, int] | None = None
+    swapped: bool = False  # whether the model has exchanged the axes of time and batch
+    sliced: tuple[str, int, int] | None = None  # where, how long, along which axis
     output: frozenset[str] = frozenset()
 
     def sources(self, tensor: Any) -> Sources | None:
@@ -139,9 +142,11 @@ class Wiring:
 
     def saw(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
         """A torch function ran outside of all leaves."""
+        name = getattr(function, "__name__", str(function))
+        if name == "__setitem__":  # changes its first argument, and gives nothing
+            out = args[0]
         results = list(_tensors(out))
         inputs = [t for t in _tensors((args, kwargs)) if self.sources(t) is not None]
-        name = getattr(function, "__name__", str(function))
         if self.muted or not results or not inputs or name in FRESH:
             return
         sources = self._follow(name, args, kwargs, inputs, results[0])
@@ -161,9 +166,14 @@ class Wiring:
         first, *rest = found
         if name in SUMS:
             return self._sum(name, args, kwargs)
+        if name == "dropout" and not kwargs.get("training", True):
+            return first
         if name in SAME and all(s == first for s in rest):
             return first
         if name in STEPS and self._is_step(name, args, inputs[0]):
+            return first
+        if name in SWAPS and swaps(name, args, inputs[0]):
+            self.swapped ^= first <= {INPUT} and not self.passes
             return first
         if name in SHAPES:
             return self._reshape(name, first, inputs[0], out)
@@ -180,7 +190,7 @@ class Wiring:
                 return False
         if axis > 1:
             return False
-        self.sliced = (self.here, int(tensor.shape[axis]))
+        self.sliced = (self.here, int(tensor.shape[axis]), axis)
         return True
 
     def _sum(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sources:
@@ -243,20 +253,8 @@ def _first(args: Any) -> Any:
     raise TypeError("a layer was called without a tensor")
 
 
-def _tensors(value: Any) -> Iterator[Any]:
-    """All tensors in nested tuples, lists and dicts."""
-    if hasattr(value, "detach") and hasattr(value, "dtype"):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _tensors(item)
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from _tensors(item)
-
-
 def trace(model: Any, sample: Any, is_leaf: Callable[[Any], bool]) -> Wiring:
-    """Run ``model`` for two steps on ``sample`` and record its wiring.
+    """Run ``model`` for two steps on ``sample``, a tensor, and record its wiring.
 
     Two, because a recurrence that the model itself keeps shows from the second step on. The
     buffers of the model are as before afterwards.
@@ -280,35 +278,41 @@ def trace(model: Any, sample: Any, is_leaf: Callable[[Any], bool]) -> Wiring:
             wiring.saw(func, args, kwargs or {}, out)
             return out
 
-    x = torch.as_tensor(sample).to(torch.get_default_dtype())
     with ExitStack() as stack:
-        stack.enter_context(_kept(model))
+        stack.enter_context(explained(lambda: wiring.here))
+        stack.enter_context(kept(model))
         stack.enter_context(torch.no_grad())
         _hook(model, wiring, stack)
         stack.enter_context(Watch())
+        x = sample.clone()
         wiring.mark(x, frozenset({INPUT}))
-        out = _run(model, x)
-        again = x.detach().clone()
+        out = advance(model, x)
+        again = sample.clone()
         wiring.passes = 1
         wiring.mark(again, frozenset({INPUT}))
-        if isinstance(out, tuple) and len(out) == 2 and _takes_state(model):
-            out = _run(model, again, out[1])
-        else:
-            out = _run(model, again)
+        out = advance(model, again, out)
     wiring.output = _output(wiring, out)
     _check_time(wiring)
     return wiring
 
 
-def _run(model: Any, *args: Any) -> Any:
-    return model(*args)
-
-
 def _output(wiring: Wiring, out: Any) -> frozenset[str]:
+    """What the model gives: one signal, and besides it no other but states."""
     signal = next(_tensors(out), None)
+    values = out.values() if isinstance(out, dict) else out if isinstance(out, tuple | list) else ()
+    others = [value for value in values if hasattr(value, "detach") and value is not signal]
     sources = None if signal is None else wiring.sources(signal)
     if sources is None or isinstance(sources, Lost):
         raise lost(OUTPUT, sources or Lost("", "no signal of the model"))
+    found = [wiring.sources(other) for other in others]
+    if any(isinstance(s, frozenset) and s != sources for s in found):
+        raise refuse(
+            UNTRACED,
+            node=OUTPUT,
+            limit="one signal that the model gives, and states beside it",
+            found=f"{1 + len(others)} tensors that are signals of different layers",
+            remedy="let the forward of the exported model return one of them, or their sum",
+        )
     return sources
 
 
@@ -316,13 +320,9 @@ def _check_time(wiring: Wiring) -> None:
     """A model that takes slices of its input must loop over them."""
     if wiring.sliced is None:
         return
-    where, length = wiring.sliced
+    where, length, _ = wiring.sliced
     if length > 1 and all(call.times <= 2 for call in wiring.calls.values()):
         raise lost(where, Lost(where, f"one slice of {length}, which is no loop over time"))
-
-
-def _takes_state(model: Any) -> bool:
-    return len(inspect.signature(model.forward).parameters) > 1
 
 
 def _hook(model: Any, wiring: Wiring, stack: ExitStack) -> None:
@@ -347,23 +347,3 @@ def _hook(model: Any, wiring: Wiring, stack: ExitStack) -> None:
 
         stack.callback(module.register_forward_pre_hook(before).remove)
         stack.callback(module.register_forward_hook(after).remove)
-
-
-@contextmanager
-def _kept(model: Any) -> Iterator[None]:
-    """Give the modules their buffers back afterwards."""
-    modules = [m for _, m in model.named_modules()]
-    kept = [(m, dict(m._buffers)) for m in modules]
-    memories = [(m, dict(m._memories)) for m in modules if hasattr(m, "_memories")]
-    copies = {id(t): t.clone() for _, b in kept for t in b.values() if t is not None}
-    try:
-        yield
-    finally:
-        for module, memory in memories:  # SpikingJelly
-            module._memories.update(memory)
-        for module, buffers in kept:
-            module._buffers.clear()
-            module._buffers.update(buffers)
-            for tensor in buffers.values():
-                if tensor is not None and not tensor.is_inference() and not tensor.requires_grad:
-                    tensor.copy_(copies[id(tensor)])

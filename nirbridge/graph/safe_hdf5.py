@@ -29,8 +29,11 @@ _COMPRESSION = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_LZF}
 _HARMLESS = {h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
 
 
-def load(path: Path, max_bytes: int) -> dict[str, Any]:
+def load(path: Path, max_bytes: int, attributes: tuple[str, ...] = ()) -> dict[str, Any]:
     """Everything in an HDF5 file as nested dicts of str, bytes, numbers and arrays.
+
+    The ``attributes`` are numbers that groups may carry, and stand beside their content, after an
+    ``@``. No other attribute is read: texts among them lie in heaps that only the library finds.
 
     Raises
     ------
@@ -54,7 +57,7 @@ def load(path: Path, max_bytes: int) -> dict[str, Any]:
         ):
             strings = Strings(content)
             with h5py.File(path, "r") as file:
-                return _Reader(strings, max_bytes).group(file, "", 0)
+                return _Reader(strings, max_bytes, attributes).group(file, "", 0)
     except Refused:
         raise
     except DAMAGE as error:
@@ -67,8 +70,9 @@ def load(path: Path, max_bytes: int) -> dict[str, Any]:
 class _Reader:
     """Reads groups and datasets while bytes and objects are left to spend."""
 
-    def __init__(self, strings: Strings, max_bytes: int):
+    def __init__(self, strings: Strings, max_bytes: int, attributes: tuple[str, ...] = ()):
         self.strings = strings
+        self.attributes = attributes
         self.content = strings.content
         self.max_bytes = max_bytes
         self.bytes = max_bytes
@@ -114,7 +118,21 @@ class _Reader:
                 raise refuse(
                     "NB108", node=path, limit="groups and datasets", found=type(item).__name__
                 )
-        return result
+        return result | self._numbers(group, name)
+
+    def _numbers(self, group: h5py.Group, name: str) -> dict[str, float]:
+        """The attributes that were asked for; their type is looked at before their value."""
+        found = {}
+        for key in self.attributes:
+            if h5py.h5a.exists(group.id, key.encode()):
+                attribute = h5py.h5a.open(group.id, key.encode())
+                if attribute.shape != () or attribute.dtype.kind not in "fiu":
+                    what = f"shape {attribute.shape} of {attribute.dtype}"
+                    raise refuse("NB108", node=name, limit=f"a number {key!r}", found=what)
+                value = np.zeros((), attribute.dtype)
+                attribute.read(value)
+                found[f"@{key}"] = float(value)
+        return found
 
     def _dataset(self, dataset: h5py.Dataset, name: str, depth: int) -> Any:
         self._spend_objects(name, depth)

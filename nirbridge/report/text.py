@@ -152,8 +152,8 @@ def drift(result: Drift) -> RenderableType:
     for rung in result.rungs:
         top.add_row(
             rung.adds,
-            _percent(rung.accuracy),
-            _percent(rung.agreement),
+            percent(rung.accuracy),
+            percent(rung.agreement),
             "" if rung is result.rungs[0] else f"{100 * rung.loss:+.1f}",
             f"{rung.spikes:,}",
             f"{rung.output_l1:.2f}",
@@ -195,7 +195,8 @@ def _ideal(found: Ideal) -> RenderableType:
     )
 
 
-def _percent(value: float | None) -> str:
+def percent(value: float | None) -> str:
+    """A share in percent, or a dash."""
     return "-" if value is None else f"{100 * value:.1f} %"
 
 

@@ -97,6 +97,13 @@ def simulate_stepped(
     return _simulate(graph, raster, dynamics, record, dtype, threads, compiled=True)
 
 
+def simulate_readably(
+    graph: nir.NIRGraph, raster: Any, *, dtype: type[np.floating[Any]] = np.float64
+) -> FloatRecording:
+    """As :func:`simulate_stepped`, by the readable rules: for a few steps, without compiling."""
+    return _simulate(graph, raster, None, False, dtype, None, compiled=False)
+
+
 def _simulate(
     graph: nir.NIRGraph,
     raster: Any,

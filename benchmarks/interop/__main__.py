@@ -1,0 +1,73 @@
+"""``python -m benchmarks.interop``: compare, print both tables, write the README's."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.interop import EXPORTERS, KINDS, tables
+from benchmarks.interop.cells import outcome
+from benchmarks.machine import write_json
+from nirbridge import adapters
+from nirbridge.optional import installed
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+
+
+def compute(by: str, steps: int, seeds: int) -> tables.Cells:
+    """All cells of a table, for the frameworks that are installed."""
+    own = adapters.IMPORTERS if by == "ours" else adapters.FRAMEWORKS
+    importers = [f for f in own if installed(f)]
+    return {
+        (exporter, kind, importer): outcome(exporter, importer, kind, by, steps, seeds)
+        for exporter, framework in EXPORTERS.items()
+        if framework in importers
+        for kind in KINDS
+        for importer in importers
+    }
+
+
+def one_thread() -> None:
+    """Small networks lose time with more."""
+    if installed("torch"):
+        import torch
+
+        torch.set_num_threads(1)
+
+
+def main() -> None:
+    """Compare and print both tables."""
+    parser = argparse.ArgumentParser(description="every framework out, every framework in")
+    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", choices=tuple(tables.TITLES))
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--readme", action="store_true", help="replace the tables of the README")
+    options = parser.parse_args()
+    if options.readme and options.only:
+        parser.error("--readme writes both tables: leave out --only")
+    one_thread()
+    results, console = {}, Console()
+    for by in [options.only] if options.only else tables.TITLES:
+        cells = results[by] = compute(by, options.steps, options.seeds)
+        importers = dict.fromkeys(i for _, _, i in cells)
+        console.print(tables.table(tables.TITLES[by], cells, importers))
+    if options.readme:
+        text = tables.section(results, options.steps, options.seeds)
+        tables.replace_section(README, text)
+    if options.json:
+        rows = {
+            by: [
+                {"exporter": e, "layers": k, "importer": i, **asdict(o)}
+                for (e, k, i), o in cells.items()
+            ]
+            for by, cells in results.items()
+        }
+        write_json(options.json, {"steps": options.steps, "seeds": options.seeds, **rows})
+
+
+if __name__ == "__main__":
+    main()

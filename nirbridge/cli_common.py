@@ -1,0 +1,130 @@
+"""What the commands share: arguments, options, and ways to print."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from enum import Enum
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+DIFFERS, USAGE, REFUSED = 1, 2, 3
+
+
+class Scheme(str, Enum):
+    """Integration schemes."""
+
+    euler = "euler"
+    exponential = "exponential"
+
+
+class Reset(str, Enum):
+    """Resets."""
+
+    value = "value"
+    subtract = "subtract"
+
+
+GraphFile = Annotated[Path, typer.Argument(metavar="GRAPH", help="A .nir file.")]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="What `convert` wrote.")]
+RasterFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RASTER",
+        help=".npy, .npz (x, optional y), .csv of events, or NIR's data (.nir, .h5, .hdf5).",
+    ),
+]
+DataNode = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NODE",
+        help="What to take from NIR's data: a node, or NODE/OBSERVABLE.",
+        show_default="input, or the only one",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace existing output.")]
+Dt = Annotated[float | None, typer.Option(help="Time step in seconds.", show_default="the graph's")]
+SchemeWord = Annotated[Scheme | None, typer.Option(help="How the source integrates.")]
+ResetWord = Annotated[Reset | None, typer.Option(help="How the source resets.")]
+SpikeLimit = Annotated[
+    str | None, typer.Option(metavar="N|any", help="Most spikes of a neuron in one step.")
+]
+
+
+def dynamics_words(
+    scheme: Scheme | None, reset: Reset | None, spikes_per_step: str | None
+) -> dict[str, Any]:
+    """The fields of :class:`nirbridge.Dynamics` that the user has given.
+
+    Raises
+    ------
+    typer.BadParameter
+        If ``spikes_per_step`` is neither a number nor ``any``.
+
+    """
+    words: dict[str, Any] = {}
+    if scheme is not None:
+        words["scheme"] = scheme.value
+    if reset is not None:
+        words["reset"] = reset.value
+    if spikes_per_step is not None:
+        words["spikes_per_step"] = _spike_limit(spikes_per_step)
+    return words
+
+
+def _spike_limit(word: str) -> int | None:
+    if word == "any":
+        return None
+    if not word.isdecimal() or len(word) > 9:
+        raise typer.BadParameter(f"{word[:20]!r} is neither a number nor 'any'")
+    return int(word)
+
+
+def show(*shown: RenderableType) -> None:
+    """Print on the terminal."""
+    from rich.console import Console
+
+    # no markup: what looks like it is the user's own name of a node or a file
+    console = Console(highlight=False, markup=False, emoji=False)
+    for each in shown:
+        console.print(each)
+
+
+def show_json(content: Any) -> None:
+    """Print JSON."""
+    typer.echo(to_json(content))
+
+
+def to_json(content: Any) -> str:
+    """JSON of plain values."""
+    return json.dumps(_plain(content), indent=1, allow_nan=False)
+
+
+def _plain(content: Any) -> Any:
+    """The same without infinities and NaN, which JSON does not have: null stands for them."""
+    if isinstance(content, dict):
+        return {key: _plain(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_plain(value) for value in content]
+    return None if isinstance(content, float) and not isfinite(content) else content
+
+
+def progress(what: str) -> Any:
+    """A progress bar on stderr around a list; nothing where stderr is not a terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+
+    def wrap(items: list[int]) -> Iterable[int]:
+        shown = console.is_terminal and len(items) > 1
+        return track(items, what, console=console, transient=True, disable=not shown)
+
+    return wrap
