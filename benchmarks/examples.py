@@ -15,8 +15,9 @@ from rich.table import Table
 
 from benchmarks.machine import write_json
 from nirbridge import convert, read
-from nirbridge.quantize import METHODS
 
+# Without data: the inputs at hand are the test set, on which nothing may be calibrated.
+METHODS = ("global", "channel", "fit")
 ROOT = Path(__file__).resolve().parents[1]
 GRAPHS = ROOT / "graphs"
 

@@ -157,13 +157,13 @@ MODELS: tuple[Model, ...] = (
     Model(
         "decays",
         "decays by bit shift",
-        "another dt, time constants near powers of two, or another method",
+        "method='fit', another dt, or time constants near powers of two",
         _on_chip_time(lambda d: d.shifted, lambda d: chip_dynamics(d.config.dt)),
     ),
     Model(
         "rounded",
         "rounded weights, thresholds and biases",
-        "method='channel', or fewer outlying weights",
+        "method='fit' or 'calibrate', or fewer outlying weights",
         _on_chip_time(lambda d: d.deployed, lambda d: chip_dynamics(d.config.dt)),
     ),
     Model(

@@ -10,6 +10,7 @@ reset, is h(B, 0).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations_with_replacement
 
 import numpy as np
@@ -75,6 +76,7 @@ class _Choices:
         return chip_factor(self.dash_syn)
 
 
+@lru_cache(maxsize=2**16)  # the forms that are tried share most fits
 def fit_neuron(A: float, B: float, drop: float | None, synapses: int, loop: bool) -> Fit:
     """Shifts and gains with which the chip answers a spike most nearly as I = A·I + x; v = B·v + I.
 
@@ -103,21 +105,26 @@ def fit_neuron(A: float, B: float, drop: float | None, synapses: int, loop: bool
     best = int(order[0])
     tie = len(order) > 1 and bool(score[order[1]] <= score[best] * (1 + 1e-9))
 
-    def pair(row: Array) -> tuple[float, float]:
-        # one synapse only, or two alike that share its weights
-        first, last = float(row[0]), float(row[-1])
-        return (first, last) if len(row) == 2 else (first, 0.0)
-
     syn = choices.dash_syn[best]
     return Fit(
         int(choices.dash_mem[best]),
         (int(syn[0]), int(syn[-1])),
-        pair(gain[best]),
-        pair(loops[best]),
+        _pair(gain[best], syn, choices.a[best]),
+        _pair(loops[best], syn, choices.a[best]),
         float(np.sqrt(max(misfit[best], 0.0))),
         float(np.sqrt(max(error[best], 0.0))),
         tie,
     )
+
+
+def _pair(row: Array, dash: Integers, factor: Array) -> tuple[float, float]:
+    """Gains of both synapses, without the last digits of the solver; 0 for one that is not there."""
+    if len(row) == 2 and dash[0] == dash[1]:
+        row = np.full(2, row.mean())
+    parts = len(row) if len(set(dash.tolist())) == 1 else 1
+    exact = 1 / (factor * parts)
+    row = np.where(np.abs(row - exact) < 1e-8, exact, np.where(np.abs(row) < 1e-8, 0.0, row))
+    return (float(row[0]), float(row[1]) if len(row) == 2 else 0.0)
 
 
 def _choices(A: float, B: float, synapses: int) -> _Choices:
@@ -184,8 +191,10 @@ def _least_squares(gram: Array, match: Array, area: Array, target: Array) -> Arr
     """Minimum of w·G·w − 2·m·w + CHARGE·(Σ area·w − target)², by row; equal rows share."""
     matrix = gram + CHARGE * area[:, :, None] * area[:, None, :]
     right = match + CHARGE * area * np.broadcast_to(target, len(match))[:, None]
-    inverse = np.linalg.pinv(matrix, rcond=1e-12, hermitian=True)
-    return np.asarray(np.einsum("mij,mj->mi", inverse, right), np.float64)
+    size = matrix.shape[1]
+    # two synapses alike have no single best split: the least bit of damping halves it
+    damping = 1e-11 * np.trace(matrix, axis1=1, axis2=2)[:, None, None] * np.eye(size)
+    return np.asarray(np.linalg.solve(matrix + damping, right[..., None])[..., 0], np.float64)
 
 
 def _misfit(
