@@ -61,7 +61,7 @@ def convert(
         str, typer.Option(help="How to quantise: global, channel, fit, calibrate.")
     ] = "fit",
     calibration: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A raster of typical input.")
+        Path | None, typer.Option(metavar="FILE", help="Typical input, without labels.")
     ] = None,
     force: Force = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the journal.")] = False,
@@ -70,23 +70,23 @@ def convert(
     """Rewrite, quantise and map a NIR graph for a chip, and write the result into a directory."""
     from nirbridge import pipeline, read
     from nirbridge.deployment import check_place
-    from nirbridge.rasterfiles import read_raster
+    from nirbridge.rasterfiles import read_typical
     from nirbridge.report import text
     from nirbridge.timing import resolve
 
     check_place(output, force)
     network = read(graph)
     words = dynamics_words(scheme, reset, spikes_per_step)
-    raster = None
+    typical = None
     if calibration is not None:
         how = resolve(network, dt, None, **words)
-        raster, _ = read_raster(calibration, pipeline.channels(network), how.dt)
+        typical = read_typical(calibration, pipeline.channels(network), how.dt)
     result = pipeline.convert(
         network,
         target,
         dt=dt,
         method=method,
-        calibration=raster,
+        calibration=typical,
         track=progress("calibrating"),
         **words,
     )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from typing import Any
 
 import nir
 import numpy as np
 
-from nirbridge.calibrate import Track, calibrate, choose, random_spikes
+from nirbridge.calibrate import Track, best_step, calibrate, choose, random_spikes
+from nirbridge.data import to_raster
 from nirbridge.deployment import Deployment
 from nirbridge.diagnostics import Diagnostic, Refused, refuse, refuse_all
 from nirbridge.dynamics import Dynamics
@@ -65,9 +67,10 @@ def convert(
     method
         How to quantise; a key of ``nirbridge.quantize.METHODS``.
     calibration
-        A raster (T, n_in) or (B, T, n_in) of typical input, without labels. With
-        ``method="calibrate"`` forms, scales and rounding are chosen on it. In any case the journal
-        tells how often the chip's states saturate on it.
+        Typical input without labels: a raster (T, n_in) or (B, T, n_in), or NIR's own data. With
+        ``method="calibrate"`` forms, scales and rounding are chosen on it, and if it consists of
+        events, dt as well. In any case the journal tells how often the chip's states saturate on
+        it.
     exact
         Whether neurons without a synapse (LIF) keep their dynamics exactly, at the price of relay
         neurons. By default they do if the result fits the chip.
@@ -99,6 +102,16 @@ def convert(
     check_taus(graph, how)
     notes = [Note("read", "", sentence) for sentence in repairs(graph)]
     notes.append(Note("time", "", f"dt = {how.dt:g} s, {source_of_dt(graph, dt, dynamics)}"))
+    if isinstance(calibration, nir.NIRGraphData):
+        if method == "calibrate":
+            at = partial(convert, target=target, exact=exact, balance=balance)
+            step = best_step(
+                graph, how, calibration, channels(graph), lambda g, d: at(g, dynamics=d)
+            )
+            graph, how, calibration, note = step
+            notes.append(note)
+        else:
+            calibration = to_raster(calibration, channels(graph), how.dt)
     counts = None if calibration is None else check_raster(calibration, channels(graph))
     lowered, network = _lower_to_fit(graph, how, chip, exact, balance)
 

@@ -16,6 +16,7 @@ from array import array
 from pathlib import Path
 from typing import IO, Any
 
+import nir
 import numpy as np
 from numpy.typing import NDArray
 
@@ -105,6 +106,26 @@ def read_raster(
         found = (str(error) or type(error).__name__).splitlines()[0][:120]
         raise refuse("NB803", node=path.name, limit="an undamaged file", found=found) from None
     return check_raster(x, n_in), y
+
+
+def read_typical(path: Path, n_in: int, dt: float) -> NDArray[Any] | nir.NIRGraphData:
+    """Input to calibrate on: as :func:`read_raster`, but what has no step of its own stays events.
+
+    Raises
+    ------
+    Refused
+        As :func:`read_raster`.
+
+    """
+    counts, _ = read_raster(path, n_in, dt)
+    if path.suffix in SUFFIXES:
+        return read_data(path)
+    if path.suffix != ".csv":
+        return counts
+    events = _parse_events(path)
+    times, channels = events[None, :, 0], events[None, :, 1].astype(np.int64)
+    data = nir.EventData(channels, times, n_in, len(counts) * dt)
+    return nir.NIRGraphData({"input": nir.NIRNodeData({"spikes": data})})
 
 
 def _no_suffix(path: Path) -> Refused:

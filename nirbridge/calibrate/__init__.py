@@ -2,5 +2,6 @@
 
 from nirbridge.calibrate.calibrate import Track, calibrate, choose
 from nirbridge.calibrate.probe import random_spikes
+from nirbridge.calibrate.timestep import best_step
 
-__all__ = ["Track", "calibrate", "choose", "random_spikes"]
+__all__ = ["Track", "best_step", "calibrate", "choose", "random_spikes"]

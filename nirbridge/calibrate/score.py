@@ -84,9 +84,17 @@ class Judge:
         """Sums over time of the outputs, of the trained network and of the chip (B, n_out)."""
         return self._wanted[0], self._outputs(self._run(config))
 
-    def score(self, config: XyloConfig, deployment: Deployment | None = None) -> Score:
-        """Run a configuration, of another deployment of the same network if given."""
-        run = self._run(config, deployment)
+    def score(
+        self,
+        config: XyloConfig,
+        deployment: Deployment | None = None,
+        raster: NDArray[Any] | None = None,
+    ) -> Score:
+        """Run a configuration, of another deployment of the same network if given.
+
+        ``raster``: the same input in the steps of that deployment, if they are others.
+        """
+        run = self._run(config, deployment, raster)
         wanted, hidden = self._wanted
         found = self._outputs(run)
         choice = decisions(wanted[:, None])
@@ -98,8 +106,14 @@ class Judge:
             _relative(hidden, self._hidden(run)),
         )
 
-    def _run(self, config: XyloConfig, deployment: Deployment | None = None) -> Run:
-        return chip_run(replace(deployment or self.deployment, config=config), self.raster)[0]
+    def _run(
+        self,
+        config: XyloConfig,
+        deployment: Deployment | None = None,
+        raster: NDArray[Any] | None = None,
+    ) -> Run:
+        counts = self.raster if raster is None else raster
+        return chip_run(replace(deployment or self.deployment, config=config), counts)[0]
 
 
 def _lead(choice: NDArray[np.int64], wanted: Array, found: Array) -> float:

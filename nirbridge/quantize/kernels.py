@@ -118,7 +118,7 @@ def fit_neuron(A: float, B: float, drop: float | None, synapses: int, loop: bool
 
 
 def _pair(row: Array, dash: Integers, factor: Array) -> tuple[float, float]:
-    """Gains of both synapses, without the last digits of the solver; 0 for one that is not there."""
+    """Gains of both synapses without the solver's last digits; 0 for one that is not there."""
     if len(row) == 2 and dash[0] == dash[1]:
         row = np.full(2, row.mean())
     parts = len(row) if len(set(dash.tolist())) == 1 else 1
