@@ -30,7 +30,7 @@ from nirbridge.passes.base import Pass
 from nirbridge.passes.pacemaker import Pacemakers
 from nirbridge.passes.twin import TwinSynapses
 from nirbridge.quantize import quantize
-from nirbridge.quantize.fit import Form, forms
+from nirbridge.quantize.fit import Form, fires_once, forms
 from nirbridge.quantize.methods import FITTED, check_method
 from nirbridge.rasters import check_raster
 from nirbridge.targets import ChipSpec
@@ -141,7 +141,7 @@ def convert(
     if method == "calibrate":
         result = calibrate(made, np.asarray(counts), track)
     else:
-        result = choose(made, random_spikes(channels(graph)))
+        result = choose(made, random_spikes(channels(graph), fires_once(network)))
     if counts is not None:
         result = replace(result, journal=(*result.journal, *saturation(result, counts)))
     return result

@@ -103,7 +103,9 @@ def test_calibrate_needs_a_raster() -> None:
 
 
 def test_random_spikes_are_always_the_same() -> None:
-    first, second = random_spikes(5), random_spikes(5)
+    first, second = random_spikes(5, True), random_spikes(5, True)
     np.testing.assert_array_equal(first, second)
     rates = first.mean(axis=(1, 2))
     assert rates.min() < 0.1 < rates.max()
+    assert first.max() == 1
+    assert random_spikes(5, False).max() > 1

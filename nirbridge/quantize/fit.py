@@ -49,13 +49,11 @@ class Form:
 
 def forms(network: Network, thorough: bool) -> list[Form]:
     """The forms that suit the source, the best guess first."""
-    heights = [256, 512, 1024] if thorough else [256, 1024]
+    heights = [256, 64, 128, 512, 1024] if thorough else [256, 64, 1024]
     excesses = [1.0, 1.15, 1.3, 1.5] if thorough else [1.0, 1.3]
     if not network.hidden.clears.any():
         excesses = [1.0]
     many = [Form(False, height, excess) for excess in excesses for height in heights]
-    if not thorough and not fires_once(network):
-        return many[:1]
     return [Form(True), *many] if fires_once(network) else many
 
 

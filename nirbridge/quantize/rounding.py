@@ -90,16 +90,20 @@ def choose_scale(
     plan: Plan,
     bias_range: tuple[int, int],
     per_neuron: bool,
-    height: int = WANTED_THRESHOLD,
+    height: int | None = None,
 ) -> tuple[Integers, int]:
     """Units per threshold for each neuron, and the weight shift of the layer.
 
-    ``height``: median threshold that the shift aims at.
+    ``height``: median threshold to come near to from above, by default 256 with all eight bits of
+    the weights used; a given one is kept to, if need be at the price of bits.
     """
     base = _scales(plan, per_neuron)
-    shift = _shift(base, height)
+    shift = _shift(base, height or WANTED_THRESHOLD)
+    own = np.isfinite(base) & ~(plan.relay | plan.readout)
+    if height is not None and own.any():
+        base = np.where(own, base * min(1.0, height / float(np.median(base[own]))), base)
     whole = np.where(base >= WHOLE, np.floor(base * (1 + 1e-12)), base)
-    wanted = np.where(np.isfinite(base), whole * 2.0**shift, height)
+    wanted = np.where(np.isfinite(base), whole * 2.0**shift, height or WANTED_THRESHOLD)
     for bound, side in ((bias_range[1], plan.c > 0), (-bias_range[0], plan.c < 0)):
         limit = np.full(len(plan.c), np.inf)
         np.divide(bound, np.abs(plan.c), out=limit, where=side & (bound > 0))
