@@ -144,7 +144,8 @@ def test_layers_in_a_container_over_time(sample: Any) -> None:
 @pytest.mark.parametrize("pool", [sl.SumPool2d(2), sl.SumPool2d(3, stride=1)])
 def test_sums_of_windows(pool: Any) -> None:
     first, second = (sl.IAFSqueeze(batch_size=2) for _ in range(2))
-    model = loud(nn.Conv2d(2, 4, 3), first, pool, nn.Flatten(), nn.Linear(16, 20), second)
+    conv = nn.Conv2d(2, 4, 3, bias=False)
+    model = loud(conv, first, pool, nn.Flatten(), nn.Linear(16, 20), second)
     assert same(model, torch.zeros(8, 2, 6, 6), (2, 6, 6))["2"] == "SumPool2d"
 
 
