@@ -176,7 +176,8 @@ def _chain(flat: nir.NIRGraph) -> list[str]:
     for a, b in flat.edges:
         after[a].append(b)
     starts = [n for n, x in flat.nodes.items() if kind(x) == "Input"]
-    name, wanted = starts[0], ("Input",)
+    wanted: tuple[str, ...] = ("Input",)
+    name = starts[0]
     while True:
         found.append(name)
         node = flat.nodes[name]
