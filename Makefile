@@ -29,7 +29,7 @@ $(VENV)/.check: pyproject.toml | $(BIN)/pip
 TESTED = PIP_CONSTRAINT=.ci/constraints.txt $(BIN)/pip install --quiet
 $(VENV)/.frameworks: pyproject.toml .ci/constraints.txt | $(BIN)/pip
 	$(TESTED) torch
-	$(TESTED) -e ".[snntorch,norse,rockpool,spikingjelly,spyx,nengo,dask]"
+	$(TESTED) -e ".[snntorch,norse,rockpool,spikingjelly,spyx,nengo,jaxsnn,dask]"
 	$(TESTED) torch nirtorch pbr && $(TESTED) --no-deps sinabs
 	touch $@
 

@@ -39,6 +39,7 @@ LIBRARIES: dict[str, Library] = {
         Library("spikingjelly", ("torch", "spikingjelly.activation_based.neuron")),
         Library("nengo", ("nengo",)),
         Library("spyx", ("jax", "flax", "spyx.nn")),
+        Library("jaxsnn", ("jax", "jaxsnn.event.modules")),
         Library("dask", ("distributed",)),
     )
 }

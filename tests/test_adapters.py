@@ -37,7 +37,7 @@ EXPORTED = [
     (exporter, kind)
     for exporter in interop.EXPORTERS
     for kind in interop.KINDS
-    if (exporter, kind) not in {*interop.IMPOSSIBLE, *interop.NOT_YET}
+    if (exporter, kind) not in interop.IMPOSSIBLE
 ]
 
 

@@ -24,10 +24,10 @@ def test_the_line_of_a_missing_library_is_the_tested_one(library: optional.Libra
 
 
 def test_all_frameworks_are_optional_libraries() -> None:
-    assert set(adapters.IMPORTERS) <= set(optional.LIBRARIES)
+    assert {*adapters.IMPORTERS, *adapters.CONTINUOUS} <= set(optional.LIBRARIES)
 
 
 def test_versions_that_are_tested_together_are_pinned() -> None:
     pins = (ROOT / ".ci" / "constraints.txt").read_text(encoding="utf-8")
-    for name in (*adapters.IMPORTERS, "torch", "nir", "nirtorch"):
+    for name in (*adapters.IMPORTERS, *adapters.CONTINUOUS, "torch", "nir", "nirtorch"):
         assert re.search(rf"(?m)^{name}==", pins), name

@@ -42,10 +42,6 @@ IMPOSSIBLE: dict[tuple[str, str], str] = {
 }
 """Networks that a framework cannot express by itself, and why."""
 
-NOT_YET = {("spyx", "IF, convolution"), ("spyx", "branch"), ("spikingjelly", "LI readout")}
-"""Networks that the framework has and its adapter does not read yet."""
-
-
 @dataclass(frozen=True)
 class Net:
     """A model, the shape of its input in one step, and a sample as the model takes it."""

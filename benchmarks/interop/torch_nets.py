@@ -137,8 +137,8 @@ def _snntorch_cell(name: str, size: Any) -> Any:
     options["threshold"] = one
     if name == "if":
         return snn.Leaky(beta=one, **options)
-    if name == "li":  # its membrane leaves the model only as the spikes of its threshold
-        return snn.Leaky(beta=beta, reset_mechanism="none", **options)
+    if name == "li":
+        return _membrane(snn.Leaky(beta=beta, reset_mechanism="none", output=True, **options))
     if name == "cuba":
         return snn.Synaptic(alpha=beta * 0.9, beta=beta, **options)
     if name == "rlif":
@@ -146,6 +146,21 @@ def _snntorch_cell(name: str, size: Any) -> Any:
     if name == "rcuba":
         return snn.RSynaptic(alpha=beta * 0.9, beta=beta, linear_features=size, **options)
     return snn.Leaky(beta=beta, **options)
+
+
+def _membrane(cell: Any) -> Any:
+    """A cell that sends its membrane in place of its spikes."""
+    from torch import nn
+
+    class Membrane(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell = cell
+
+        def forward(self, x: Any) -> Any:
+            return self.cell(x)[-1]
+
+    return Membrane()
 
 
 def snntorch_zero(kind: str) -> Net:
@@ -273,15 +288,6 @@ def _over_time(net: Net) -> Net:
     """All steps in one call: NonSpikingLIFNode knows nothing else, and answers with a list."""
     import torch
     from spikingjelly.activation_based import functional
-    from torch import nn
-
-    class Stacked(nn.Module):
-        def __init__(self, inner: Any) -> None:
-            super().__init__()
-            self.inner = inner
-
-        def forward(self, x: Any) -> Any:
-            return torch.stack(self.inner(x))
 
     functional.set_step_mode(net.model, "m")
-    return Net(Stacked(net.model), net.shape, torch.zeros(4, *net.sample.shape))
+    return Net(net.model, net.shape, torch.zeros(4, *net.sample.shape))

@@ -20,9 +20,11 @@ from nirbridge.dynamics import Dynamics
 FRAMEWORKS = ("snntorch", "norse", "rockpool", "sinabs", "spikingjelly", "spyx")
 """Frameworks that models come from and go to."""
 IMPORTERS = (*FRAMEWORKS, "nengo")
-"""Frameworks that models go to."""
+"""Frameworks that models go to, spike for spike."""
+CONTINUOUS = ("jaxsnn",)
+"""Frameworks without steps that models go to: spike times instead of spikes per step."""
 
-__all__ = ["FRAMEWORKS", "IMPORTERS", "build", "export", "framework_of", "run"]
+__all__ = ["CONTINUOUS", "FRAMEWORKS", "IMPORTERS", "build", "export", "framework_of", "run"]
 
 
 def framework_of(model: Any) -> str:
@@ -37,7 +39,7 @@ def framework_of(model: Any) -> str:
     if isinstance(model, type):
         limit, name = "a model, not its class", model.__name__
         raise refuse("NB806", node="model", limit=limit, found=name, remedy="make an instance")
-    _refuse_nengo(model)
+    _refuse_one_way(model)
     found = {f for f in FRAMEWORKS for m in _modules(model) if _belongs(m, f)}
     if _belongs(model, "flax"):
         found.add("spyx")
@@ -52,14 +54,19 @@ def framework_of(model: Any) -> str:
     return found.pop() if found else "snntorch"
 
 
-def _refuse_nengo(model: Any) -> None:
-    """Nengo is built for only."""
+def _refuse_one_way(model: Any) -> None:
+    """Nengo and jaxsnn are built for only."""
+    found = ""
     if _belongs(model, "nengo") or type(model).__name__ == "NengoModel":
+        found = "Nengo's, which rest for a time between two steps and decode real values"
+    if _belongs(model, "jaxsnn") or type(model).__name__ == "JaxsnnModel":
+        found = "jaxsnn's, whose parameters are inside of functions"
+    if found:
         raise refuse(
             "NB901",
             node=type(model).__name__,
-            limit="neurons that NIR has",
-            found="Nengo's, which rest for a time between two steps and decode real values",
+            limit="a model whose neurons can be read and are those of NIR",
+            found=found,
             remedy=f"train in one of {', '.join(FRAMEWORKS)}; what build() made of a graph has "
             "that graph as its attribute `graph`",
         )
@@ -99,7 +106,7 @@ def export(model: Any, sample: Any, dt: float | None = None) -> nir.NIRGraph:
         For a layer that NIR does not have, or a connection that cannot be followed, by its path.
 
     """
-    _refuse_nengo(model)
+    _refuse_one_way(model)
     if _is_built(model):
         if hasattr(model, "to_nir_graph"):
             return model.to_nir_graph(dt)
@@ -125,7 +132,7 @@ def build(
     graph
         Any well-formed graph.
     framework
-        One of :data:`IMPORTERS`.
+        One of :data:`IMPORTERS`, or of :data:`CONTINUOUS`.
     dynamics
         How the graph is stepped; by default the record in its metadata.
     strict
@@ -135,7 +142,7 @@ def build(
 
     Returns
     -------
-        A torch module (for Spyx and Nengo, an object of the same use) that is called with
+        A torch module (for Spyx, Nengo and jaxsnn, an object of the same use) that is called with
         (T, B, ...) and gives (T, B, ...), each time from rest.
 
     Raises
@@ -146,8 +153,9 @@ def build(
     """
     from nirbridge.timing import resolve
 
-    if framework not in IMPORTERS:
-        raise refuse("NB806", node="framework", limit=", ".join(IMPORTERS), found=repr(framework))
+    known = (*IMPORTERS, *CONTINUOUS)
+    if framework not in known:
+        raise refuse("NB806", node="framework", limit=", ".join(known), found=repr(framework))
     adapter = import_module(f"nirbridge.adapters.{framework}")
     if not isinstance(graph, nir.NIRGraph):
         raise refuse("NB208", node="graph", limit="a nir.NIRGraph", found=type(graph).__name__)
@@ -184,7 +192,7 @@ def run(model: Any, raster: Any, shape: tuple[int, ...] | None = None) -> Any:
     counts = (counts if batched else counts[None]).astype(np.float32)
     x = np.swapaxes(counts, 0, 1)  # (T, B, n)
     x = x.reshape(*x.shape[:2], *(shape or x.shape[2:]))
-    if type(model).__name__ == "NengoModel":
+    if type(model).__name__ in ("NengoModel", "JaxsnnModel"):
         out = model(x)
     else:
         out = _run_torch(model, x) if hasattr(model, "named_modules") else _run_spyx(model, x)

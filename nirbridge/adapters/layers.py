@@ -14,8 +14,8 @@ from nirbridge.adapters.base import Shape, unsupported
 from nirbridge.graph.nodes import kind
 
 HINT = (
-    "use Linear, Conv1d, Conv2d, AvgPool2d, Flatten, BatchNorm after one of the first three, "
-    "Dropout or Identity"
+    "use Linear, Conv1d, Conv2d, AvgPool2d, LPPool2d(1, ...), Flatten, BatchNorm after one of the "
+    "first three, Dropout or Identity"
 )
 
 
@@ -32,7 +32,7 @@ def is_layer(module: Any) -> bool:
     containers = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.DataParallel)
     if isinstance(module, containers) or type(module) is nn.Module:
         return False
-    known = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.AvgPool2d, nn.Flatten, nn.Identity)
+    known = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.AvgPool2d, nn.LPPool2d, nn.Flatten, nn.Identity)
     own = type(module).__module__.startswith(torch.nn.__name__ + ".")
     return own or isinstance(module, (*known, nn.modules.batchnorm._BatchNorm))
 
@@ -52,7 +52,7 @@ def feature_axes(module: Any) -> int | None:
         return 1
     if isinstance(module, nn.Conv1d):
         return 2
-    return 3 if isinstance(module, nn.Conv2d | nn.AvgPool2d) else None
+    return 3 if isinstance(module, nn.Conv2d | nn.AvgPool2d | nn.LPPool2d) else None
 
 
 def to_node(path: str, module: Any, shape: Shape, lead: int) -> nir.NIRNode:
@@ -81,6 +81,8 @@ def to_node(path: str, module: Any, shape: Shape, lead: int) -> nir.NIRNode:
         return _conv(path, module, shape)
     if isinstance(module, nn.AvgPool2d):
         return _pool(path, module)
+    if isinstance(module, nn.LPPool2d):
+        return _sum_pool(path, module)
     if isinstance(module, nn.Flatten):
         return flatten(path, shape, lead, module.start_dim, module.end_dim)
     raise unsupported(path, "a layer that NIR has", type(module).__name__, HINT)
@@ -124,6 +126,16 @@ def _pool(path: str, module: Any) -> nir.NIRNode:
         limit = "AvgPool2d that divides by its kernel size, with floor rounding"
         raise unsupported(path, limit, repr(module), "use the default options of AvgPool2d")
     return nir.AvgPool2d(kernel, stride, padding)
+
+
+def _sum_pool(path: str, module: Any) -> nir.NIRNode:
+    """LPPool2d of the first power is a sum; Sinabs' SumPool2d is one."""
+    if module.norm_type != 1 or module.ceil_mode:
+        limit = "LPPool2d with norm_type=1, with floor rounding"
+        raise unsupported(path, limit, repr(module), "use AvgPool2d")
+    stride = module.kernel_size if module.stride is None else module.stride
+    kernel, stride = (np.broadcast_to(np.asarray(v, int), 2) for v in (module.kernel_size, stride))
+    return nir.SumPool2d(kernel.copy(), stride.copy(), np.zeros(2, int))
 
 
 def flatten(path: str, shape: Shape, lead: int, start: int, end: int) -> nir.NIRNode:

@@ -176,12 +176,17 @@ def _replay(
     with explained(lambda: ""), kept(model), torch.no_grad():
         rest(model)
         if layout.squeezed or layout.time is not None:
-            return _array(model(x))
+            return _all_steps(model(x))
         out, rows = None, []
         for step in x:
             out = advance(model, step, out)
             rows.append(_array(out))
         return np.stack(rows)
+
+
+def _all_steps(out: Any) -> Array:
+    """One array, also of a list with a tensor per step."""
+    return np.stack([_array(step) for step in out]) if isinstance(out, list) else _array(out)
 
 
 def _array(out: Any) -> Array:

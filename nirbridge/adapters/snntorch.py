@@ -4,7 +4,9 @@ Measured on snnTorch 1.0.0. ``Leaky``: v = β·v + x. ``Synaptic``: i = α·i + 
 are clamped to 0..1. A spike where v > θ, one per step. The reset is by subtraction or to zero: in
 the next step, after the leak (``reset_delay=True``, the default), or in the same step; then a
 membrane that was above θ in the step before is held back by one more θ. ``RSynaptic`` acts as
-delayed whatever it is told. snnTorch counts in steps; its own export calls a step 1e-4 s.
+delayed whatever it is told. With ``reset_mechanism="none"`` a cell is an integrator: its membrane,
+where the model reads it, is an LI, its spikes are that and a Threshold. snnTorch counts in steps;
+its own export calls a step 1e-4 s.
 """
 
 from __future__ import annotations
@@ -125,7 +127,14 @@ def _prepare(model: Any) -> None:
             module.reset_mem()
 
 
-FRAMEWORK = Framework("snntorch", is_cell, populate, lambda _: DT, prepare=_prepare)
+def _shows(module: Any) -> bool:
+    """Whether the membrane that a cell gives is that of an LI: it is never reset."""
+    return is_cell(module) and getattr(module, "reset_mechanism", "") == "none"
+
+
+FRAMEWORK = Framework(
+    "snntorch", is_cell, populate, lambda _: DT, prepare=_prepare, shows=_shows
+)
 
 
 class SnnTorch:

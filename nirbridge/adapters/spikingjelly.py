@@ -1,10 +1,11 @@
-"""SpikingJelly: IFNode, LIFNode, ParametricLIFNode, CUBALIFNode, LinearRecurrentContainer.
+"""SpikingJelly: IFNode, LIFNode, CUBALIFNode, NonSpikingLIFNode and LinearRecurrentContainer.
 
 Measured on SpikingJelly 2.0.0. LIF: v += (x − (v − v_reset))/τ, or without the decay of the input
 v += x − (v − v_reset)/τ, τ in steps; IF: v += x; CUBALIF: c = c_decay·c + x; v = v_decay·v + c. A
 spike where v >= v_threshold, one per step. The reset, in the same step, is to v_reset, or by
 subtraction where v_reset is None. Membranes start at v_reset: potentials are exported relative to
-it. SpikingJelly counts in steps; its own export calls a step 1e-4 s.
+it. The nodes that do not spike take all steps in one call and give the list of their membranes.
+SpikingJelly counts in steps; its own export calls a step 1e-4 s.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from nirbridge.dynamics import Dynamics
 from nirbridge.optional import need
 
 DT = 1e-4
-KNOWN = ("IFNode", "LIFNode", "ParametricLIFNode", "CUBALIFNode")
+SILENT = ("NonSpikingIFNode", "NonSpikingLIFNode")
+KNOWN = ("IFNode", "LIFNode", "ParametricLIFNode", "CUBALIFNode", *SILENT)
 CONTAINER = "LinearRecurrentContainer"
 NEVER = 1e30  # a threshold that is not reached
 
@@ -65,6 +67,8 @@ def _cell(path: str, module: Any, shape: Shape, dt: float) -> Cell:
     if name not in KNOWN:
         limit = f"a SpikingJelly neuron that NIR has: {', '.join(KNOWN)}"
         raise unsupported(path, limit, name, "use LIFNode or CUBALIFNode")
+    if name in SILENT:
+        return _silent(path, module, shape, dt)
     hard = module.v_reset is not None
     rest = _number(module.v_reset) if hard else np.zeros(())
     how = Dynamics(dt, reset="value" if hard else "subtract", comparison=">=")
@@ -81,6 +85,16 @@ def _cell(path: str, module: Any, shape: Shape, dt: float) -> Cell:
     return cell.shifted(rest) if np.any(rest) else cell
 
 
+def _silent(path: str, module: Any, shape: Shape, dt: float) -> Cell:
+    """A readout: v += (x − v)/τ, or v += x."""
+    if module.decode is not None:
+        limit, remedy = "decode=None: a membrane at every step", "decode the output of the model"
+        raise unsupported(path, limit, f"decode={module.decode!r}", remedy)
+    k = 1 / _number(module.tau) if hasattr(module, "tau") else 0.0
+    gain = k if hasattr(module, "tau") else 1.0
+    return Cell.of(shape, Dynamics(dt), B=1 - k, gm=gain, path=path)
+
+
 def _number(value: Any) -> Any:
     value = layers.array(value) if hasattr(value, "detach") else value
     return np.asarray(value, np.float64)
@@ -88,7 +102,9 @@ def _number(value: Any) -> Any:
 
 def _times(model: Any) -> int:
     """1 if the model takes a whole sequence, time first."""
-    return int(any(getattr(m, "step_mode", "s") == "m" for _, m in model.named_modules()))
+    modules = [m for _, m in model.named_modules()]
+    always = (c.__name__ == "MultiStepModule" for m in modules for c in type(m).__mro__)
+    return int(any(getattr(m, "step_mode", "s") == "m" for m in modules) or any(always))
 
 
 def _prepare(model: Any) -> None:
@@ -201,7 +217,8 @@ def run(model: Any, x: Any) -> Any:
     import torch
 
     _prepare(model)
-    return model(x) if _times(model) else torch.stack([model(step) for step in x])
+    out = model(x) if _times(model) else [model(step) for step in x]
+    return torch.stack(out) if isinstance(out, list) else out
 
 
 def kit() -> SpikingJelly:

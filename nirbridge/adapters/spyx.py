@@ -18,8 +18,8 @@ import numpy as np
 from nirbridge.adapters import spyx_layers as layers
 from nirbridge.adapters.base import UNTRACED, Assembly, Cell, unsupported
 from nirbridge.adapters.proof import STEPS, prove
+from nirbridge.adapters.signals import INPUT, OUTPUT
 from nirbridge.adapters.spyx_trace import Call, Trace, follow
-from nirbridge.adapters.trace import INPUT, OUTPUT
 from nirbridge.diagnostics import refuse
 from nirbridge.dynamics import Dynamics
 from nirbridge.optional import need

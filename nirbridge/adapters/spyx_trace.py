@@ -16,7 +16,7 @@ import numpy as np
 
 from nirbridge.adapters.base import UNTRACED, Shape
 from nirbridge.adapters.running import explained
-from nirbridge.adapters.trace import INPUT, OUTPUT
+from nirbridge.adapters.signals import INPUT, OUTPUT
 from nirbridge.diagnostics import Refused, refuse
 
 

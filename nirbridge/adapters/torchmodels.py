@@ -13,7 +13,8 @@ from nirbridge.adapters import layers
 from nirbridge.adapters.base import UNTRACED, Array, Assembly, Cell, Shape, unsupported
 from nirbridge.adapters.proof import STEPS, Layout, prove_torch
 from nirbridge.adapters.running import as_input
-from nirbridge.adapters.trace import INPUT, OUTPUT, Call, Reshape, Wiring, trace
+from nirbridge.adapters.signals import INPUT, MEMBRANE, OUTPUT, Reshape
+from nirbridge.adapters.trace import Call, Wiring, trace
 from nirbridge.diagnostics import refuse
 
 
@@ -23,7 +24,7 @@ class Population:
 
     ``inputs`` are weights that the cell applies to what it receives, ``recurrent`` what leads from
     its spikes back to its input. ``threshold`` is set for a cell that fires without any reset:
-    ``cell`` is then its membrane.
+    ``cell`` is then its membrane, which may be read as well.
     """
 
     cell: Cell
@@ -39,8 +40,10 @@ class Framework:
     ``populate`` gives the population of a cell, from (path, module, shape of its input, dt).
     ``times`` tells whether the signals have an axis of time (1 or 0), ``time_axis`` which of the
     first two it is, ``squeeze`` the batch where batch and time are one axis. ``unwrap`` gives the
-    layer inside a wrapper, or the module itself, ``prepare`` puts the states at rest, and
-    ``layer`` gives the node of a layer without state that is the framework's own.
+    layer inside a wrapper, or the module itself, ``prepare`` puts the states at rest,
+    ``layer`` gives the node of a layer without state that is the framework's own, and ``shows``
+    tells whether the last state that a cell gives is a membrane that NIR has by itself: without
+    a reset.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Framework:
     unwrap: Callable[[Any], Any] = lambda module: module
     prepare: Callable[[Any], None] = lambda _: None
     layer: Callable[[str, Any], nir.NIRNode | None] = lambda _path, _module: None
+    shows: Callable[[Any], bool] = lambda _: False
     words: dict[str, Any] = field(default_factory=dict)
 
 
@@ -78,7 +82,7 @@ def export(framework: Framework, model: Any, sample: Any, dt: float | None) -> n
         return inner is not module or framework.is_cell(module) or layers.is_layer(module)
 
     framework.prepare(model)
-    wiring = trace(model, x, is_leaf)
+    wiring = trace(model, x, is_leaf, framework.shows)
     step = framework.default_dt(model) if dt is None else dt
     lead = _lead(framework, model, wiring)
     graph = _Writer(framework, wiring, step, lead).graph()
@@ -127,7 +131,8 @@ def _lead(framework: Framework, model: Any, wiring: Wiring) -> int:
         axes = layers.feature_axes(framework.unwrap(call.module))
         if axes is not None:
             found.setdefault(len(call.shape) - axes, call.name)
-    differ = len(found) > 1 and wiring.sliced is None  # within a loop over time there is one less
+    apart = wiring.sliced is not None or wiring.merged  # there is one less within
+    differ = len(found) > 1 and not apart
     if differ or any(lead < 0 for lead in found):
         raise refuse(
             UNTRACED,
@@ -174,7 +179,7 @@ class _Writer:
                 for source in self._senders(call.sources):
                     self.made.join(source, node)
         last = self._senders(set(self.wiring.output))
-        self.made.add(OUTPUT, nir.Output(np.array(self._shape_of(set(self.wiring.output)))))
+        self.made.add(OUTPUT, nir.Output(np.array(self._shape_of(self.wiring.output))))
         for source in last:
             self.made.join(source, OUTPUT)
         return self.made.graph(self.dt, **self.framework.words)
@@ -184,13 +189,13 @@ class _Writer:
         axes = layers.feature_axes(self.framework.unwrap(call.module))
         if axes is not None:
             return len(call.shape) - axes
-        for source in sorted(call.sources & self.leads.keys()):
+        for source in sorted({s.removesuffix(MEMBRANE) for s in call.sources} & self.leads.keys()):
             features = len(self.wiring.calls[source].out_shape) - self.leads[source]
             return len(call.shape) - features
         return self.lead
 
-    def _shape_of(self, sources: set[str]) -> Shape:
-        name = next(iter(sorted(sources)))
+    def _shape_of(self, sources: frozenset[str]) -> Shape:
+        name = min(sources).removesuffix(MEMBRANE)
         return self.wiring.calls[name].out_shape[self.leads[name] :]
 
     def _senders(self, sources: set[str]) -> list[str]:
@@ -232,7 +237,9 @@ class _Writer:
         name, made = call.name, self.made
         made.add(name, population.cell)
         self.enters[name], self.leaves[name] = [name], name
-        if population.threshold is not None:
+        self.leaves[name + MEMBRANE] = name
+        fed_back = population.recurrent is not None
+        if population.threshold is not None and (fed_back or self._is_read(name)):
             self.leaves[name] = f"{name}.spike"
             made.add(f"{name}.spike", nir.Threshold(population.threshold))
             made.join(name, f"{name}.spike")
@@ -244,6 +251,11 @@ class _Writer:
             made.add(f"{name}.w_rec", population.recurrent)
             made.join(self.leaves[name], f"{name}.w_rec")
             made.join(f"{name}.w_rec", name)
+
+    def _is_read(self, name: str) -> bool:
+        """Whether anything receives what a layer sends; not so where its membrane alone is read."""
+        calls = self.wiring.calls.values()
+        return any(name in sources for sources in (self.wiring.output, *(c.sources for c in calls)))
 
     def _reshape(self, call: Call, change: Reshape) -> nir.NIRNode:
         lead, before, after = self.leads[call.name], change.before, change.after

@@ -15,26 +15,25 @@ from typing import Any
 from nirbridge.adapters.base import UNTRACED
 from nirbridge.adapters.running import advance, explained, kept, swaps
 from nirbridge.adapters.running import tensors as _tensors
-from nirbridge.diagnostics import Refused, refuse
-
-INPUT, OUTPUT = "input", "output"
-SAME = {"detach", "clone", "contiguous", "to", "float", "type", "requires_grad_", "stack"}
-FRESH = {"zeros_like", "ones_like", "empty_like", "rand_like", "new_zeros", "full_like"}
-SUMS = {"add", "__add__", "__radd__", "__iadd__", "add_"}
-SHAPES = {"flatten", "reshape", "view", "squeeze", "unsqueeze"}
-SWAPS = {"transpose", "swapaxes", "permute"}
-STEPS = {"__getitem__", "select", "unbind", "__iter__"}
-
-
-@dataclass(frozen=True)
-class Lost:
-    """What became of a signal that cannot be followed."""
-
-    where: str
-    why: str
-
-
-Sources = frozenset[str] | Lost
+from nirbridge.adapters.signals import (
+    FRESH,
+    INPUT,
+    MEMBRANE,
+    OUTPUT,
+    SAME,
+    SHAPES,
+    STEPS,
+    SUMS,
+    SWAPS,
+    UNREAD,
+    Lost,
+    Reshape,
+    Sources,
+    first,
+    lost,
+    shape_of,
+)
+from nirbridge.diagnostics import refuse
 
 
 @dataclass
@@ -55,12 +54,14 @@ class Wiring:
     """The record of one trace; tensors are known by their identity, and kept alive for it."""
 
     is_leaf: Callable[[Any], bool]
+    shows: Callable[[Any], bool]  # whether a layer's last state is its membrane, a signal
     calls: dict[str, Call] = field(default_factory=dict)
     signals: dict[int, tuple[Any, Sources]] = field(default_factory=dict)
     path: list[str] = field(default_factory=list)
     muted: int = 0
     passes: int = 0
     swapped: bool = False  # whether the model has exchanged the axes of time and batch
+    merged: bool = False  # whether time and batch are one axis somewhere
     sliced: tuple[str, int, int] | None = None  # where, how long, along which axis
     output: frozenset[str] = frozenset()
 
@@ -91,13 +92,18 @@ class Wiring:
         self.muted -= 1
         if self.muted:
             return
-        tensor = _first(args)
+        tensor = first(args)
         signal, *states = out if isinstance(out, tuple) else (out,)
         call = self._call(name, module, self._checked(name, tensor), tensor, signal)
-        self.mark(signal, frozenset({call.name}))
+        steps = list(_tensors(signal))  # several where a layer gives a list
+        for step in steps:
+            self.mark(step, frozenset({call.name}))
         for state in _tensors(states):
-            if state is not signal:
-                self.mark(state, Lost(name, "its state (membrane or current), not its spikes"))
+            if state is not steps[0]:
+                why = "its state (membrane or current), not its spikes"
+                self.mark(state, Lost(name, why, UNREAD))
+        if states and self.shows(module):
+            self.mark(states[-1], frozenset({call.name + MEMBRANE}))
 
     def _checked(self, name: str, tensor: Any) -> frozenset[str]:
         sources = self.sources(tensor)
@@ -113,7 +119,7 @@ class Wiring:
         self, name: str, module: Any, sources: frozenset[str], tensor: Any, out: Any
     ) -> Call:
         """The record of a layer; called again it is the same node, or a copy if it has no state."""
-        shapes = tuple(tensor.shape), tuple(out.shape)
+        shapes = tuple(tensor.shape), shape_of(out)
         copy, wanted = 0, name
         while wanted in self.calls:
             known = self.calls[wanted]
@@ -175,6 +181,9 @@ class Wiring:
         if name in SWAPS and swaps(name, args, inputs[0]):
             self.swapped ^= first <= {INPUT} and not self.passes
             return first
+        if (name, args[1:]) == ("flatten", (0, 1)) or (name, args[1:2]) == ("unflatten", (0,)):
+            self.merged = True
+            return first
         if name in SHAPES:
             return self._reshape(name, first, inputs[0], out)
         return Lost(self.here, f"the function {name!r}")
@@ -210,33 +219,11 @@ class Wiring:
         return total
 
     def _reshape(self, name: str, sources: frozenset[str], tensor: Any, out: Any) -> Sources:
-        before, after = tuple(tensor.shape), tuple(out.shape)
-        if before == after or sources <= {INPUT}:
+        change = Reshape(tuple(tensor.shape), tuple(out.shape))
+        if change.before == change.after or sources <= {INPUT}:
             return sources
-        call = self._call(
-            f"{self.here}.{name}".lstrip("."), Reshape(before, after), sources, tensor, out
-        )
+        call = self._call(f"{self.here}.{name}".lstrip("."), change, sources, tensor, out)
         return frozenset({call.name})
-
-
-@dataclass(frozen=True)
-class Reshape:
-    """A function between layers that changed the shape of a signal."""
-
-    before: tuple[int, ...]
-    after: tuple[int, ...]
-
-
-def lost(name: str, what: Lost) -> Refused:
-    """The refusal of a layer whose input cannot be followed."""
-    where = f" in {what.where or 'the model'}" if what.where != name else ""
-    return refuse(
-        UNTRACED,
-        node=name,
-        limit="an input from layers, sums and reshapes",
-        found=f"{what.why}{where}",
-        remedy="write this step as a layer, or leave it out of the model that is exported",
-    )
 
 
 def _has_state(module: Any) -> bool:
@@ -247,13 +234,12 @@ def _is_torch(module: Any) -> bool:
     return type(module).__module__.startswith("torch.nn")
 
 
-def _first(args: Any) -> Any:
-    for tensor in _tensors(args):
-        return tensor
-    raise TypeError("a layer was called without a tensor")
-
-
-def trace(model: Any, sample: Any, is_leaf: Callable[[Any], bool]) -> Wiring:
+def trace(
+    model: Any,
+    sample: Any,
+    is_leaf: Callable[[Any], bool],
+    shows: Callable[[Any], bool] = lambda _: False,
+) -> Wiring:
     """Run ``model`` for two steps on ``sample``, a tensor, and record its wiring.
 
     Two, because a recurrence that the model itself keeps shows from the second step on. The
@@ -268,7 +254,7 @@ def trace(model: Any, sample: Any, is_leaf: Callable[[Any], bool]) -> Wiring:
     import torch
     from torch.overrides import TorchFunctionMode
 
-    wiring = Wiring(is_leaf)
+    wiring = Wiring(is_leaf, shows)
 
     class Watch(TorchFunctionMode):
         def __torch_function__(
@@ -305,7 +291,8 @@ def _output(wiring: Wiring, out: Any) -> frozenset[str]:
     if sources is None or isinstance(sources, Lost):
         raise lost(OUTPUT, sources or Lost("", "no signal of the model"))
     found = [wiring.sources(other) for other in others]
-    if any(isinstance(s, frozenset) and s != sources for s in found):
+    signals = [s for s in found if isinstance(s, frozenset)]
+    if any(s != sources and not all(MEMBRANE in name for name in s) for s in signals):
         raise refuse(
             UNTRACED,
             node=OUTPUT,
