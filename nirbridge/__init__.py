@@ -4,6 +4,7 @@ from nirbridge.adapters import build, export
 from nirbridge.deployment import Deployment, load
 from nirbridge.diagnostics import Diagnostic, Refused
 from nirbridge.dynamics import Dynamics
+from nirbridge.finetuning import finetune
 from nirbridge.graph import read, write
 from nirbridge.mapping import XyloConfig
 from nirbridge.pipeline import convert
@@ -19,6 +20,7 @@ __all__ = [
     "build",
     "convert",
     "export",
+    "finetune",
     "load",
     "read",
     "simulate",

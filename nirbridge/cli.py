@@ -10,7 +10,6 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable
 from enum import Enum
 from math import isfinite, isnan
 from pathlib import Path
@@ -164,6 +163,7 @@ def check(
 ) -> None:
     """Compare the chip with the network as it was trained, on one raster."""
     from nirbridge import load
+    from nirbridge.progress import bar
     from nirbridge.rasterfiles import read_raster
     from nirbridge.report import text
 
@@ -171,7 +171,7 @@ def check(
         raise typer.BadParameter("nan is not in the range 0<=x<=1", param_hint="--tolerance")
     deployment = load(directory)
     counts, labels = read_raster(raster, deployment.n_in, deployment.config.dt)
-    drift = deployment.check(counts, labels, ideal, track=_progress("checking"))
+    drift = deployment.check(counts, labels, ideal, track=bar("checking"))
     within = 1 - drift.agreement <= tolerance
     if as_json:
         _print_json({**drift.to_dict(), "tolerance": tolerance, "within": within})
@@ -234,20 +234,6 @@ def _plain(content: Any) -> Any:
     if isinstance(content, (list, tuple)):
         return [_plain(value) for value in content]
     return None if isinstance(content, float) and not isfinite(content) else content
-
-
-def _progress(what: str) -> Any:
-    """A progress bar on stderr around a list; nothing where stderr is not a terminal."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-
-    def wrap(items: list[int]) -> Iterable[int]:
-        shown = console.is_terminal and len(items) > 1
-        return track(items, what, console=console, transient=True, disable=not shown)
-
-    return wrap
 
 
 def main() -> None:

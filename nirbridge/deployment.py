@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from nirbridge import deployment_record
 from nirbridge.check import Drift, check
-from nirbridge.check.drift import Track
 from nirbridge.diagnostics import refuse
 from nirbridge.dynamics import Dynamics
 from nirbridge.files import replacing_folder
@@ -23,6 +22,7 @@ from nirbridge.journal import Note
 from nirbridge.mapping.config import XyloConfig
 from nirbridge.mapping.constant import with_constant
 from nirbridge.mapping.place import Placement
+from nirbridge.progress import Track
 from nirbridge.rasters import check_raster
 from nirbridge.simulate import Recording, simulate
 

@@ -207,6 +207,11 @@ RULES: dict[str, Rule] = {
     "NB804": Rule("raster", "there is one label per sample", "give labels of shape (B,)"),
     "NB805": Rule("files", "existing output is kept", "choose another place, or pass --force"),
     "NB807": Rule("files", "input is readable and output is writable", "check path and rights"),
+    "NB808": Rule(
+        "files",
+        "a checkpoint belongs to the training that it continues",
+        "choose another file for the checkpoint, or remove the old one to start again",
+    ),
     "NB901": Rule(
         "frameworks",
         "a layer of a framework has a form in NIR",

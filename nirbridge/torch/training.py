@@ -1,0 +1,173 @@
+"""The loop behind :func:`nirbridge.finetune`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nirbridge.deployment import Deployment
+from nirbridge.finetuning import Loss, Settings
+from nirbridge.progress import Track, bar
+from nirbridge.torch import checkpoints
+from nirbridge.torch.module import XyloModule
+from nirbridge.torch.redeploy import redeployed
+from nirbridge.torch.robust import attack, divergence, perturbed
+
+Tensor = torch.Tensor
+
+CHUNK = 256  # samples that are judged at a time
+
+
+@dataclass
+class Progress:
+    """Where a training is: what a checkpoint holds beside the parameters.
+
+    ``best``: the parameters of the best epoch; ``scores``: of the start and of each epoch on the
+    samples kept apart, share of right decisions (None with a loss of one's own) and loss.
+    """
+
+    best: dict[str, Tensor]
+    scores: list[tuple[float | None, float]] = field(default_factory=list)
+    best_epoch: int = 0
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return len(self.scores) - 1
+
+    def add(self, score: tuple[float | None, float], module: XyloModule) -> None:
+        """Note how an epoch did, and keep its parameters if it is the best."""
+        if not self.scores or _better(score, self.scores[self.best_epoch]):
+            self.best_epoch = len(self.scores)
+            self.best = copied(module)
+        self.scores.append(score)
+
+
+def _better(a: tuple[float | None, float], b: tuple[float | None, float]) -> bool:
+    return (a[0] or 0.0, -a[1]) > (b[0] or 0.0, -b[1])
+
+
+def copied(module: XyloModule) -> dict[str, Tensor]:
+    """The parameters by name, as they are now."""
+    return {name: value.detach().cpu().clone() for name, value in module.named_parameters()}
+
+
+@dataclass
+class Trainer:
+    """A module with its data and its optimiser."""
+
+    module: XyloModule
+    x: NDArray[Any]
+    y: NDArray[Any]
+    settings: Settings
+    loss: Loss | None
+    train: NDArray[np.int64] = field(init=False)
+    held: NDArray[np.int64] = field(init=False)
+    optimiser: torch.optim.Optimizer = field(init=False)
+
+    def __post_init__(self) -> None:
+        order = np.random.default_rng(self.settings.seed).permutation(len(self.x))
+        n = min(round(self.settings.validation * len(order)), len(order) - 1)
+        self.train, self.held = order[n:], order[:n] if n else order
+        trained = [p for p in self.module.parameters() if p.requires_grad]
+        self.optimiser = torch.optim.Adam(trained, lr=self.settings.rate)
+        self.device = trained[0].device
+
+    def epoch(self, number: int) -> None:
+        """Go through the samples once; what is drawn depends on seed and number alone."""
+        seed = self.settings.seed
+        order = np.random.default_rng([seed, number]).permutation(self.train)
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
+        for first in range(0, len(order), self.settings.batch):
+            ids = order[first : first + self.settings.batch]
+            self.optimiser.zero_grad()
+            self._loss(ids, generator).backward()  # type: ignore[no-untyped-call]
+            self.optimiser.step()
+            self.module.keep_in_range()
+
+    def score(self) -> tuple[float | None, float]:
+        """Share of right decisions (None with a loss of one's own) and mean loss, held samples."""
+        right, total = 0, 0.0
+        with torch.no_grad():
+            for first in range(0, len(self.held), CHUNK):
+                ids = self.held[first : first + CHUNK]
+                answer = self.module.answer(self.x[ids])
+                total += float(self._task(answer, ids)) * len(ids)
+                if self.loss is None:
+                    chosen = answer.sum(dim=1).argmax(dim=1).cpu().numpy()
+                    right += int((chosen == self.y[ids]).sum())
+        share = None if self.loss else right / len(self.held)
+        return share, total / len(self.held)
+
+    def _loss(self, ids: NDArray[np.int64], generator: torch.Generator) -> Tensor:
+        module, x, how = self.module, self.x[ids], self.settings
+        noisy = perturbed(module, how.noise, generator) if how.noise else None
+        found = self._task(module.answer(x, noisy), ids)
+        if how.adversarial:
+            worst = attack(module, x, how.adversarial, generator=generator)
+            here = {name: getattr(module, name) for name in worst}
+            # the perturbation counts as a constant: the gradient at Θ* is that at Θ
+            there = {name: here[name] + (worst[name] - here[name]).detach() for name in worst}
+            found = found + how.beta * divergence(
+                module, module.answer(x), module.answer(x, there)
+            )
+        return found
+
+    def _task(self, answer: Tensor, ids: NDArray[np.int64]) -> Tensor:
+        wanted = torch.from_numpy(self.y[ids]).to(self.device)
+        if self.loss is not None:
+            found: Tensor = self.loss(answer, wanted)
+            return found
+        return torch.nn.functional.cross_entropy(self.module.logits(answer), wanted)
+
+
+def train(
+    deployment: Deployment,
+    x: NDArray[Any],
+    y: NDArray[Any],
+    settings: Settings,
+    loss: Loss | None,
+    checkpoint: Path | None,
+    device: Any,
+    track: Track | None,
+) -> Deployment:
+    """See :func:`nirbridge.finetune`; the arguments are checked already."""
+    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    module = XyloModule(deployment, settings.decays).to(place)
+    trainer = Trainer(module, x, y, settings, loss)
+    mark = checkpoints.fingerprint(deployment, x, y, settings, loss)
+    before = None if checkpoint is None else checkpoints.read(checkpoint, mark)
+    with flushed_denormals():
+        if before is None:
+            state = Progress({})
+            state.add(trainer.score(), module)
+        else:
+            checkpoints.restore(before, module, trainer.optimiser)
+            state = before.progress
+        left = list(range(state.epoch + 1, settings.epochs + 1))
+        for number in (track or bar("training"))(left):
+            if state.epoch - state.best_epoch >= settings.patience:
+                break
+            trainer.epoch(number)
+            state.add(trainer.score(), module)
+            if checkpoint is not None:
+                checkpoints.write(checkpoint, mark, state, module, trainer.optimiser)
+    module.load_state_dict(state.best)
+    return redeployed(module, settings, state.scores, state.best_epoch, len(trainer.held))
+
+
+@contextmanager
+def flushed_denormals() -> Iterator[None]:
+    """Gradients that vanish through time become 0: as denormals they cost ten times as much."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
