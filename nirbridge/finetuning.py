@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.check.drift import check_labels
+from nirbridge.check.robustness import ALL, parameters
 from nirbridge.diagnostics import diagnose, refuse, refuse_all
 from nirbridge.optional import need
 from nirbridge.progress import Track
@@ -51,6 +52,7 @@ class Settings:
     noise: float = 0.0
     adversarial: float = 0.0
     beta: float = 0.25
+    perturbs: tuple[str, ...] = ALL
 
     def __post_init__(self) -> None:
         refuse_all(
@@ -59,6 +61,7 @@ class Settings:
             for name, (limit, holds) in _RANGES.items()
             if not _number(getattr(self, name)) or not holds(getattr(self, name))
         )
+        parameters(self.perturbs)
 
     def said(self) -> str:
         """The settings that differ from what is usual, in words."""
@@ -92,6 +95,7 @@ def finetune(
     noise: float = 0.0,
     adversarial: float = 0.0,
     beta: float = 0.25,
+    perturbs: Sequence[str] = ALL,
     loss: Loss | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     device: Any = None,
@@ -134,6 +138,8 @@ def finetune(
         divergence that it causes is added to the loss (arXiv 2106.05009).
     beta
         Weight of that divergence.
+    perturbs
+        What ``noise`` and ``adversarial`` perturb, of ``weights``, ``thresholds``, ``biases``.
     loss
         (answer, y) → scalar tensor, where ``answer`` (B, T, n_out) is what the outputs say in the
         source's time: spikes, or volts. By default the cross-entropy on spike counts (mean volts).
@@ -158,8 +164,9 @@ def finetune(
 
     """
     settings = Settings(
-        epochs, rate, batch, validation, patience, seed, decays, noise, adversarial, beta
-    )
+        epochs, rate, batch, validation, patience, seed, decays, noise, adversarial, beta,
+        tuple(perturbs),
+    )  # fmt: skip
     counts, wanted = check_data(deployment, x, y, labels=loss is None)
     need("torch")
     from nirbridge.torch.training import train

@@ -58,7 +58,7 @@ def write(
     content = {
         "fingerprint": mark,
         "best": progress.best,
-        "scores": progress.scores,
+        "scores": [tuple(score) for score in progress.scores],
         "best_epoch": progress.best_epoch,
         "parameters": module.state_dict(),
         "optimiser": optimiser.state_dict(),
@@ -76,7 +76,7 @@ def read(path: Path, mark: str) -> Checkpoint | None:
         NB808 if it is damaged, or of another training.
 
     """
-    from nirbridge.torch.training import Progress
+    from nirbridge.torch.training import Progress, Score
 
     if not path.exists():
         return None
@@ -84,7 +84,8 @@ def read(path: Path, mark: str) -> Checkpoint | None:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         found = content["fingerprint"]
-        progress = Progress(content["best"], content["scores"], content["best_epoch"])
+        scores = [Score(*score) for score in content["scores"]]
+        progress = Progress(content["best"], scores, content["best_epoch"])
         checkpoint = Checkpoint(progress, content["parameters"], content["optimiser"])
     except Exception as error:  # noqa: BLE001  # whatever torch raises over a damaged file
         said = f"{path.name}: {type(error).__name__}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,19 +22,19 @@ from nirbridge.mapping.place import Grid
 from nirbridge.torch.module import DECAYS, XyloModule, units
 from nirbridge.torch.run import TRAINED
 
+if TYPE_CHECKING:
+    from nirbridge.torch.training import Score
+
 METADATA_KEY = "nirbridge_finetune"
 SUFFIX = "+finetune"
 
-Scores = list[tuple[float | None, float]]
-
 
 def redeployed(
-    module: XyloModule, settings: Settings, scores: Scores, best: int, held: int
+    module: XyloModule, settings: Settings, scores: Sequence[Score], best: int, held: int
 ) -> Deployment:
     """A deployment of what a module has learned.
 
-    ``scores``: share of right decisions and loss on ``held`` samples, before and after each
-    epoch, of which ``best`` is taken.
+    ``scores``: on ``held`` samples, before and after each epoch, of which ``best`` is taken.
     """
     start, config = module.deployment, module.to_config()
     names = start.placement.hidden_names()
@@ -46,7 +48,7 @@ def redeployed(
     shifted, deployed = (
         lift(a, start.placement, start.lowered, config.dt, config.aliases) for a in applied
     )
-    history = [{"accuracy": share, "loss": loss} for share, loss in scores]
+    history = [score._asdict() for score in scores]
     record = {**settings.to_dict(), "best_epoch": best, "held_samples": held, "history": history}
     deployed.metadata[METADATA_KEY] = json.dumps(record)
     return replace(
@@ -83,20 +85,22 @@ def _notes(
     before: XyloConfig,
     after: XyloConfig,
     settings: Settings,
-    scores: Scores,
+    scores: Sequence[Score],
     best: int,
     held: int,
 ) -> list[Note]:
     """What was done, what it gained, and how many integers it changed."""
-    share, loss = scores[0]
-    share_now, loss_now = scores[best]
-    notes = [Note("finetune", "", f"{len(scores) - 1} epochs, of which {best} is taken; "
-                  f"{settings.said()}")]
-    what = f"on {held} samples" + (" kept apart" if settings.validation else "")
-    if share is not None and share_now is not None:
-        text = f"{share:.1%} -> {share_now:.1%} right decisions {what}"
-        notes.append(Note("finetune", "", text, share_now - share, "of the decisions gained"))
-    notes.append(Note("finetune", "", f"loss {loss:.4g} -> {loss_now:.4g} {what}"))
+    first, taken = scores[0], scores[best]
+    done = f"{len(scores) - 1} epochs, of which {best} is taken; {settings.said()}"
+    notes = [Note("finetune", "", done)]
+    where = f"on {held} samples" + (" kept apart" if settings.validation else "")
+    for name, of in (("accuracy", ""), ("hard", " of perturbed chips")):
+        a, b = getattr(first, name), getattr(taken, name)
+        if a is not None and b is not None:
+            text = f"{a:.1%} -> {b:.1%} right decisions{of} {where}"
+            notes.append(Note("finetune", "", text, b - a, "of the decisions gained"))
+    text = f"loss {first.loss:.4g} -> {taken.loss:.4g} {where}"
+    notes.append(Note("finetune", "", text))
     for name in TRAINED:
         old, new = getattr(before, name), getattr(after, name)
         changed = int((old != new).sum())

@@ -17,9 +17,12 @@ import torch
 from nirbridge.intformat import HIDDEN_SPIKES, INPUT_SPIKES, INT16, OUTPUT_SPIKES
 from nirbridge.mapping.config import XyloConfig
 from nirbridge.simulate import simulate
-from nirbridge.torch.surrogate import shift_derivative, spike_derivative
+from nirbridge.torch.layer import Layer, delayed
+from nirbridge.torch.surrogate import shift_derivative
 
 Tensor = torch.Tensor
+
+LARGEST = 1e20  # of a gradient at a spike: where it explodes, it shall not become infinite
 
 TRAINED = (
     "weights_in", "weights_rec", "weights_out",
@@ -76,44 +79,9 @@ class _Run(torch.autograd.Function):
         states = ChipRun(*(_by_time(x) for x in saved[len(TRAINED) :]))
         given = ChipRun(*(None if g is None else _by_time(g) for g in gradients))  # type: ignore[arg-type]
         counts = _by_time(ctx.counts).clamp(max=INPUT_SPIKES).to(states.v_mem)
-        found = _Backward(ctx.config, counts, values, states, given).run()
-        return None, None, *(found[name] for name in TRAINED)
-
-
-class _Layer:
-    """Derivatives of a layer's steps, (T, B, n), from what was recorded."""
-
-    def __init__(
-        self,
-        values: dict[str, Tensor],
-        suffix: str,
-        currents: Sequence[Tensor],
-        v: Tensor,
-        limit: int,
-    ):
-        self.currents, self.v = currents, v
-        names = [f"dash_syn{suffix}", *([] if suffix else ["dash_syn_2"])]
-        self.dash_syn = [values[name] for name in names]
-        self.dash_mem = values[f"dash_mem{suffix}"]
-        self.threshold = values[f"threshold{suffix}"]
-        self.keep_syn = [_kept(d) for d in self.dash_syn]
-        self.keep_mem = _kept(self.dash_mem)
-        self.v_before = _delayed(v)
-        # the membrane before it spikes, by the chip's rule, with the saturations on its way
-        leak = -_lost(self.v_before, self.dash_mem)
-        leak = torch.where(leak > INT16.high, leak - 2.0**16, leak)
-        change = leak + sum(currents)
-        biased = change.clamp(INT16.low, INT16.high) + values[f"bias{suffix}"]
-        x = self.v_before + biased.clamp(INT16.low, INT16.high)
-        self.u = x.clamp(INT16.low, INT16.high)
-        self.open = (_inside(change) & _inside(biased) & _inside(x)).to(v)
-        self.open_syn = [
-            (keep * _unsaturated(i, d)).to(v)
-            for i, d, keep in zip(currents, self.dash_syn, self.keep_syn, strict=True)
-        ]
-        most = torch.clamp(torch.floor(INT16.high / self.threshold), 1, limit)
-        self.slope = spike_derivative(self.u, self.threshold, most)
-        self.fired = (self.u - v) / self.threshold
+        decays = any(ctx.needs_input_grad[-len(TRAINED[7:]) :])
+        found = _Backward(ctx.config, counts, values, states, given, decays).run()
+        return None, None, *(found.get(name) for name in TRAINED)
 
 
 class _Backward:
@@ -126,20 +94,25 @@ class _Backward:
         values: dict[str, Tensor],
         states: ChipRun,
         given: ChipRun,
+        decays: bool,
     ):
         self.counts, self.values, self.states, self.given = counts, values, states, given
-        currents = (states.i_syn, states.i_syn_2)
-        self.hidden = _Layer(values, "", currents, states.v_mem, HIDDEN_SPIKES)
-        self.outputs = _Layer(values, "_out", (states.i_syn_out,), states.v_mem_out, OUTPUT_SPIKES)
+        self.decays = decays
+        # a second synapse without weights stays without, and is half of the work
+        second = bool(config.weights_in[..., 1].any() or config.weights_rec[..., 1].any())
+        currents = (states.i_syn, states.i_syn_2)[: 1 + second]
+        self.hidden = Layer(values, "", currents, states.v_mem, HIDDEN_SPIKES)
+        self.outputs = Layer(values, "_out", (states.i_syn_out,), states.v_mem_out, OUTPUT_SPIKES)
         self.shifts = [2.0**s for s in _shifts(config)]
         self.aliases = _alias_paths(config, counts)
 
     def run(self) -> dict[str, Tensor]:
         """Gradients by name, in units of the integers."""
-        given, before = self.given, _delayed(self.states.spikes)
+        given, before = self.given, delayed(self.states.spikes)
         onto_outputs = self.values["weights_out"] * self.shifts[2]
         rec = self.values["weights_rec"] * self.shifts[1]
-        onto_hidden = torch.cat([rec[:, :, 0], rec[:, :, 1]], dim=1)
+        synapses = range(len(self.hidden.currents))
+        onto_hidden = torch.cat([rec[:, :, k] for k in synapses], dim=1)
         # outputs reach nobody, so theirs is done before the hidden layer's is begun
         out = _through_time(self.outputs, given.output, given.v_mem_out, [given.i_syn_out])
         late = _advanced(out.current[0] @ onto_outputs.T)
@@ -148,23 +121,27 @@ class _Backward:
         hidden = _through_time(
             self.hidden, spikes, given.v_mem, each, onto_hidden.T, self.aliases
         )
-        w_in, w_rec = (
-            torch.stack([_outer(x, g) * shift for g in hidden.current], dim=2)
-            for x, shift in ((self.counts, self.shifts[0]), (before, self.shifts[1]))
-        )
-        found = {
-            "weights_in": w_in,
-            "weights_rec": w_rec,
-            "weights_out": _outer(before, out.current[0]) * self.shifts[2],
-        }
-        found |= _vectors(self.hidden, hidden, "", self._sums(before))
-        return found | _vectors(self.outputs, out, "_out", [before @ onto_outputs])
+        found = {"weights_out": _outer(before, out.current[0]) * self.shifts[2]}
+        for name, x, shift in (
+            ("weights_in", self.counts, self.shifts[0]),
+            ("weights_rec", before, self.shifts[1]),
+        ):
+            found[name] = torch.zeros_like(self.values[name])
+            for k in synapses:
+                found[name][:, :, k] = _outer(x, hidden.current[k]) * shift
+        found |= _vectors(self.hidden, hidden, "") | _vectors(self.outputs, out, "_out")
+        if self.decays:
+            found["dash_syn_2"] = torch.zeros_like(self.values["dash_syn_2"])
+            found |= _shift_gradients(self.hidden, hidden, "", self._sums(before))
+            found |= _shift_gradients(self.outputs, out, "_out", [before @ onto_outputs])
+        return found
 
     def _sums(self, before: Tensor) -> list[Tensor]:
-        """What each step adds to both currents of the hidden neurons."""
+        """What each step adds to the currents of the hidden neurons."""
         w_in = self.values["weights_in"] * self.shifts[0]
         w_rec = self.values["weights_rec"] * self.shifts[1]
-        return [self.counts @ w_in[:, :, k] + before @ w_rec[:, :, k] for k in (0, 1)]
+        synapses = range(len(self.hidden.currents))
+        return [self.counts @ w_in[:, :, k] + before @ w_rec[:, :, k] for k in synapses]
 
 
 class _Flow(NamedTuple):
@@ -182,7 +159,7 @@ class _Flow(NamedTuple):
 
 
 def _through_time(
-    layer: _Layer,
+    layer: Layer,
     spikes: Tensor | None,
     v: Tensor | None,
     currents: Sequence[Tensor | None],
@@ -210,6 +187,7 @@ def _through_time(
             g_spikes = g_spikes + torch.cat(i_next, dim=1) @ onto_self
         if aliases is not None:
             g_spikes = g_spikes @ aliases
+        g_spikes = g_spikes.clamp(-LARGEST, LARGEST)
         g_v = v_next if v is None else v_next + v[t]
         g_u = (g_v + g_spikes * layer.slope[t]) * layer.open[t]
         flow.fired[t], flow.v[t], flow.u[t] = g_spikes, g_v, g_u
@@ -222,24 +200,26 @@ def _through_time(
     return flow
 
 
-def _vectors(
-    layer: _Layer, flow: _Flow, suffix: str, sums: Sequence[Tensor]
-) -> dict[str, Tensor]:
-    """Gradients of thresholds, biases and decay shifts."""
-    both = (0, 1)
+def _vectors(layer: Layer, flow: _Flow, suffix: str) -> dict[str, Tensor]:
+    """Gradients of thresholds and biases."""
     at_threshold = flow.fired * layer.slope * layer.u / layer.threshold + flow.v * layer.fired
-    lost = (flow.u * layer.v_before).sum(both)
-    found = {
-        f"threshold{suffix}": -at_threshold.sum(both),
-        f"bias{suffix}": flow.u.sum(both),
-        f"dash_mem{suffix}": lost * shift_derivative(layer.dash_mem),
+    return {
+        f"threshold{suffix}": -at_threshold.sum((0, 1)),
+        f"bias{suffix}": flow.u.sum((0, 1)),
     }
-    names = [f"dash_syn{suffix}", *([] if suffix else ["dash_syn_2"])]
+
+
+def _shift_gradients(
+    layer: Layer, flow: _Flow, suffix: str, sums: Sequence[Tensor]
+) -> dict[str, Tensor]:
+    """Gradients of the decays; ``sums`` are what each step adds to the currents."""
+    lost = (flow.u * layer.v_before).sum((0, 1))
+    found = {f"dash_mem{suffix}": lost * shift_derivative(layer.dash_mem)}
     for name, i, dash, added, g in zip(
-        names, layer.currents, layer.dash_syn, sums, flow.decayed, strict=True
+        layer.names, layer.currents, layer.dash_syn, sums, flow.decayed, strict=True
     ):
-        before = (_delayed(i) + added).clamp(INT16.low, INT16.high)
-        found[name] = (g * before).sum(both) * shift_derivative(dash)
+        before = (delayed(i) + added).clamp(INT16.low, INT16.high)
+        found[name] = (g * before).sum((0, 1)) * shift_derivative(dash)
     return found
 
 
@@ -263,38 +243,12 @@ def _by_time(x: Tensor) -> Tensor:
     return x.transpose(0, 1).contiguous()
 
 
-def _delayed(x: Tensor) -> Tensor:
-    """The same one step later, from zeros."""
-    return torch.cat([torch.zeros_like(x[:1]), x[:-1]])
-
-
 def _advanced(x: Tensor) -> Tensor:
     return torch.cat([x[1:], torch.zeros_like(x[:1])])
 
 
 def _outer(x: Tensor, g: Tensor) -> Tensor:
     return x.flatten(0, 1).T @ g.flatten(0, 1)
-
-
-def _kept(dash: Tensor) -> Tensor:
-    return 1.0 - 2.0**-dash
-
-
-def _lost(x: Tensor, dash: Tensor) -> Tensor:
-    """D(x, d) = floor(x / 2^d), at least 1 where x is positive."""
-    shifted = torch.floor(x * 2.0**-dash)  # exact: a power of two, and fewer than 24 bits
-    return torch.where((x > 0) & (shifted == 0), 1.0, shifted)
-
-
-def _inside(x: Tensor) -> Tensor:
-    return (x >= INT16.low) & (x <= INT16.high)
-
-
-def _unsaturated(i: Tensor, dash: Tensor) -> Tensor:
-    """Where a decayed current did not come from one of the rails."""
-    rails = (torch.full_like(dash, x) for x in (INT16.low, INT16.high))
-    low, high = (rail - _lost(rail, dash) for rail in rails)
-    return (i > low) & (i < high)
 
 
 def _shifts(config: XyloConfig) -> tuple[int, int, int]:

@@ -33,7 +33,7 @@ def spike_derivative(
 def straight_through(values: torch.Tensor, low: float, high: float) -> torch.Tensor:
     """Rounded and limited to ``low``..``high``; the gradient is that of ``values`` itself."""
     whole = torch.clamp(torch.round(values), low, high)
-    return values + (whole - values).detach()
+    return whole.detach() + (values - values.detach())  # in this order nothing is lost
 
 
 def shift_derivative(dash: torch.Tensor) -> torch.Tensor:

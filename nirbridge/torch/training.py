@@ -2,39 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nirbridge.check.robustness import parameters
 from nirbridge.deployment import Deployment
 from nirbridge.finetuning import Loss, Settings
 from nirbridge.progress import Track, bar
 from nirbridge.torch import checkpoints
 from nirbridge.torch.module import XyloModule
 from nirbridge.torch.redeploy import redeployed
-from nirbridge.torch.robust import attack, divergence, perturbed
+from nirbridge.torch.robust import CHUNK, attack, divergence, perturbed
+from nirbridge.torch.speed import quick
 
 Tensor = torch.Tensor
 
-CHUNK = 256  # samples that are judged at a time
+NOISY = 5  # perturbed chips that judge a training with noise
+
+
+class Score(NamedTuple):
+    """How an epoch does on the samples kept apart.
+
+    ``accuracy``: share of right decisions, None with a loss of one's own. ``hard``: the same of a
+    chip that is perturbed as in training, None without. ``loss``: mean, without perturbation.
+    """
+
+    accuracy: float | None
+    hard: float | None
+    loss: float
+
+    def better_than(self, other: Score) -> bool:
+        """More right decisions, with and without perturbation together; then a smaller loss."""
+        return self._rank() > other._rank()
+
+    def _rank(self) -> tuple[float, float]:
+        return (self.accuracy or 0.0) + (self.hard or 0.0), -self.loss
 
 
 @dataclass
 class Progress:
     """Where a training is: what a checkpoint holds beside the parameters.
 
-    ``best``: the parameters of the best epoch; ``scores``: of the start and of each epoch on the
-    samples kept apart, share of right decisions (None with a loss of one's own) and loss.
+    ``best``: the parameters of the best epoch, ``scores``: of the start and of each epoch.
     """
 
     best: dict[str, Tensor]
-    scores: list[tuple[float | None, float]] = field(default_factory=list)
+    scores: list[Score] = field(default_factory=list)
     best_epoch: int = 0
 
     @property
@@ -42,16 +60,12 @@ class Progress:
         """Epochs done."""
         return len(self.scores) - 1
 
-    def add(self, score: tuple[float | None, float], module: XyloModule) -> None:
+    def add(self, score: Score, module: XyloModule) -> None:
         """Note how an epoch did, and keep its parameters if it is the best."""
-        if not self.scores or _better(score, self.scores[self.best_epoch]):
+        if not self.scores or score.better_than(self.scores[self.best_epoch]):
             self.best_epoch = len(self.scores)
             self.best = copied(module)
         self.scores.append(score)
-
-
-def _better(a: tuple[float | None, float], b: tuple[float | None, float]) -> bool:
-    return (a[0] or 0.0, -a[1]) > (b[0] or 0.0, -b[1])
 
 
 def copied(module: XyloModule) -> dict[str, Tensor]:
@@ -92,26 +106,43 @@ class Trainer:
             self.optimiser.step()
             self.module.keep_in_range()
 
-    def score(self) -> tuple[float | None, float]:
-        """Share of right decisions (None with a loss of one's own) and mean loss, held samples."""
+    def score(self) -> Score:
+        """How the parameters do now on the samples kept apart."""
+        accuracy, loss = self._judge(None)
+        how, names, hard = self.settings, parameters(self.settings.perturbs), None
+        if (how.noise or how.adversarial) and self.loss is None:
+            generator = torch.Generator().manual_seed(how.seed)  # every epoch meets the same
+            chips = [perturbed(self.module, how.noise, generator, names) for _ in range(NOISY)]
+            chips = chips if how.noise else []
+            if how.adversarial:
+                held = self.x[self.held]
+                worst = attack(
+                    self.module, held, how.adversarial, generator=generator, names=names
+                )
+                chips.append(worst)
+            hard = float(np.mean([self._judge(chip)[0] for chip in chips]))
+        return Score(None if self.loss else accuracy, hard, loss)
+
+    def _judge(self, parameters: dict[str, Tensor] | None) -> tuple[float, float]:
+        """Share of right decisions, and mean loss; the former is of no meaning without labels."""
         right, total = 0, 0.0
         with torch.no_grad():
             for first in range(0, len(self.held), CHUNK):
                 ids = self.held[first : first + CHUNK]
-                answer = self.module.answer(self.x[ids])
+                answer = self.module.answer(self.x[ids], parameters)
                 total += float(self._task(answer, ids)) * len(ids)
                 if self.loss is None:
                     chosen = answer.sum(dim=1).argmax(dim=1).cpu().numpy()
                     right += int((chosen == self.y[ids]).sum())
-        share = None if self.loss else right / len(self.held)
-        return share, total / len(self.held)
+        return right / len(self.held), total / len(self.held)
 
     def _loss(self, ids: NDArray[np.int64], generator: torch.Generator) -> Tensor:
         module, x, how = self.module, self.x[ids], self.settings
-        noisy = perturbed(module, how.noise, generator) if how.noise else None
+        names = parameters(how.perturbs)
+        noisy = perturbed(module, how.noise, generator, names) if how.noise else None
         found = self._task(module.answer(x, noisy), ids)
         if how.adversarial:
-            worst = attack(module, x, how.adversarial, generator=generator)
+            worst = attack(module, x, how.adversarial, generator=generator, names=names)
             here = {name: getattr(module, name) for name in worst}
             # the perturbation counts as a constant: the gradient at Θ* is that at Θ
             there = {name: here[name] + (worst[name] - here[name]).detach() for name in worst}
@@ -144,7 +175,7 @@ def train(
     trainer = Trainer(module, x, y, settings, loss)
     mark = checkpoints.fingerprint(deployment, x, y, settings, loss)
     before = None if checkpoint is None else checkpoints.read(checkpoint, mark)
-    with flushed_denormals():
+    with quick():
         if before is None:
             state = Progress({})
             state.add(trainer.score(), module)
@@ -161,13 +192,3 @@ def train(
                 checkpoints.write(checkpoint, mark, state, module, trainer.optimiser)
     module.load_state_dict(state.best)
     return redeployed(module, settings, state.scores, state.best_epoch, len(trainer.held))
-
-
-@contextmanager
-def flushed_denormals() -> Iterator[None]:
-    """Gradients that vanish through time become 0: as denormals they cost ten times as much."""
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
