@@ -43,10 +43,10 @@ def coarse(readout: bool = False, seed: int = 0) -> Deployment:
     tau = np.full(12, 8 * DT), np.full(12, 4 * DT)
     nodes: dict[str, nir.NIRNode] = {
         "input": nir.Input(np.array([4])),
-        "w1": nir.Linear(rng.normal(0.3, 0.6, (12, 4))),
+        "w1": nir.Linear(rng.normal(0.1, 0.2, (12, 4))),
         "hidden": _cuba(12, *tau),
-        "loop": nir.Linear(rng.normal(0, 0.1, (12, 12))),
-        "w2": nir.Linear(rng.normal(0, 0.5, (CLASSES, 12))),
+        "loop": nir.Linear(rng.normal(0, 0.05, (12, 12))),
+        "w2": nir.Linear(rng.normal(0, 0.2, (CLASSES, 12))),
         "readout": _cuba(CLASSES, *(t[:CLASSES] for t in tau)),
         "output": nir.Output(np.array([CLASSES])),
     }

@@ -22,7 +22,8 @@ CASES: list[dict[str, Any]] = json.loads((FOLDER / "manifest.json").read_text())
 
 # Codes that no file can bring about, with the test here that does.
 BY_CALL = {"NB101", "NB208", "NB607", "NB805", "NB807"}
-ELSEWHERE = {"NB305", "NB901", "NB902", "NB903", "NB904"}  # test_continuous, test_adapters
+# test_continuous, test_finetune, test_adapters
+ELSEWHERE = {"NB305", "NB808", "NB901", "NB902", "NB903", "NB904"}
 
 
 def run(command: str, **places: Path) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,7 @@ import torch
 
 from nirbridge.check.robustness import ALL, Job, parameters
 from nirbridge.torch.module import XyloModule
-from nirbridge.torch.speed import quick
+from nirbridge.torch.speed import generator_of, quick
 
 Tensor = torch.Tensor
 
@@ -114,7 +114,7 @@ def _slope(value: Tensor) -> Tensor:
 def attacked_accuracy(job: Job, bound: float) -> float:
     """Share of right decisions on counts (B, T, n_in) of the chip that :func:`attack` finds."""
     module, counts = XyloModule(job.deployment), job.counts
-    generator = torch.Generator().manual_seed(job.seed)
+    generator = generator_of(job.seed)
     with quick():
         at = attack(module, counts, bound, generator=generator, names=job.perturbs)
         right = 0

@@ -1,10 +1,11 @@
-"""Settings of torch for many small operations."""
+"""Settings of torch for many small operations, and its random numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 
@@ -24,3 +25,9 @@ def quick() -> Iterator[None]:
     finally:
         torch.set_flush_denormal(False)
         torch.set_num_threads(threads)
+
+
+def generator_of(*seed: int) -> torch.Generator:
+    """Random numbers, on the CPU, of whole numbers >= 0 of any size."""
+    (state,) = np.random.SeedSequence(seed).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state))

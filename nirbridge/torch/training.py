@@ -18,7 +18,7 @@ from nirbridge.torch import checkpoints
 from nirbridge.torch.module import XyloModule
 from nirbridge.torch.redeploy import redeployed
 from nirbridge.torch.robust import CHUNK, attack, divergence, perturbed
-from nirbridge.torch.speed import quick
+from nirbridge.torch.speed import generator_of, quick
 
 Tensor = torch.Tensor
 
@@ -88,7 +88,8 @@ class Trainer:
 
     def __post_init__(self) -> None:
         order = np.random.default_rng(self.settings.seed).permutation(len(self.x))
-        n = min(round(self.settings.validation * len(order)), len(order) - 1)
+        share = self.settings.validation
+        n = min(max(round(share * len(order)), int(share > 0)), len(order) - 1)
         self.train, self.held = order[n:], order[:n] if n else order
         trained = [p for p in self.module.parameters() if p.requires_grad]
         self.optimiser = torch.optim.Adam(trained, lr=self.settings.rate)
@@ -98,7 +99,7 @@ class Trainer:
         """Go through the samples once; what is drawn depends on seed and number alone."""
         seed = self.settings.seed
         order = np.random.default_rng([seed, number]).permutation(self.train)
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
+        generator = generator_of(seed, number)
         for first in range(0, len(order), self.settings.batch):
             ids = order[first : first + self.settings.batch]
             self.optimiser.zero_grad()
@@ -111,7 +112,7 @@ class Trainer:
         accuracy, loss = self._judge(None)
         how, names, hard = self.settings, parameters(self.settings.perturbs), None
         if (how.noise or how.adversarial) and self.loss is None:
-            generator = torch.Generator().manual_seed(how.seed)  # every epoch meets the same
+            generator = generator_of(how.seed)  # every epoch meets the same
             chips = [perturbed(self.module, how.noise, generator, names) for _ in range(NOISY)]
             chips = chips if how.noise else []
             if how.adversarial:
