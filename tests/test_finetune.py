@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,16 @@ def test_the_start_is_kept_where_nothing_gets_better() -> None:
     worse = finetune(coarse(), X, Y, 2, rate=1e3)
     assert worse.config == coarse().config
     assert finetune(coarse(), X, Y, 0).config == coarse().config
+
+
+def test_gradients_that_explode_leave_numbers() -> None:
+    """Every spike is worth 100 thresholds in every other neuron, over and over."""
+    config = coarse().config
+    strong = np.where(config.weights_rec != 0, 127, 0).astype(np.int8)
+    start = replace(coarse(), config=replace(config, weights_rec=strong, weight_shift_rec=7))
+    result = finetune(start, X, Y, 2, rate=RATE, validation=0)
+    for node in result.shifted.nodes.values():
+        assert np.isfinite(getattr(node, "weight", 0.0)).all()
 
 
 def test_it_can_be_repeated() -> None:

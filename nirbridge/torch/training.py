@@ -22,6 +22,7 @@ from nirbridge.torch.speed import generator_of, quick
 
 Tensor = torch.Tensor
 
+LARGEST = 1e3  # norm of all gradients; usual ones are below 200
 NOISY = 5  # perturbed chips that judge a training with noise
 
 
@@ -104,6 +105,8 @@ class Trainer:
             ids = order[first : first + self.settings.batch]
             self.optimiser.zero_grad()
             self._loss(ids, generator).backward()  # type: ignore[no-untyped-call]
+            # where gradients exploded the norm is infinite, and the step is left out
+            torch.nn.utils.clip_grad_norm_(self.module.parameters(), LARGEST)
             self.optimiser.step()
             self.module.keep_in_range()
 
