@@ -96,7 +96,7 @@ class XyloModule(torch.nn.Module):
             NB801, NB802 for a raster that does not fit.
 
         """
-        counts = self.deployment.chip_input(np.asarray(raster))
+        counts = self.deployment.chip_input(_array(raster))
         counts = np.ascontiguousarray(counts if counts.ndim == 3 else counts[None])
         integers = self._integers(parameters or {})
         return run(self._config(integers), torch.from_numpy(counts), list(integers.values()))
@@ -107,7 +107,7 @@ class XyloModule(torch.nn.Module):
         The Outputs are in the order of their names, which is that of the classes. The chip's
         latency is taken off. Arguments and errors as for calling the module.
         """
-        counts = check_raster(np.asarray(raster), self.deployment.n_in)
+        counts = check_raster(_array(raster), self.deployment.n_in)
         counts = counts if counts.ndim == 3 else counts[None]
         place, steps = self.deployment.placement, counts.shape[1]
         ran = self(padded(place, counts), parameters)
@@ -230,6 +230,10 @@ def _free(deployment: Deployment) -> dict[str, NDArray[np.bool_]]:
             found[name] = found[name] & (value != 0)
     found["threshold_out"] = found["threshold_out"] & ~place.readouts
     return found
+
+
+def _array(raster: Any) -> Any:
+    return raster.cpu().numpy() if isinstance(raster, torch.Tensor) else raster
 
 
 def _tensor(values: Any) -> Tensor:

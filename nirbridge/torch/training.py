@@ -116,8 +116,8 @@ class Trainer:
         how, names, hard = self.settings, parameters(self.settings.perturbs), None
         if (how.noise or how.adversarial) and self.loss is None:
             generator = generator_of(how.seed)  # every epoch meets the same
-            chips = [perturbed(self.module, how.noise, generator, names) for _ in range(NOISY)]
-            chips = chips if how.noise else []
+            draws = range(NOISY if how.noise else 0)
+            chips = [perturbed(self.module, how.noise, generator, names) for _ in draws]
             if how.adversarial:
                 held = self.x[self.held]
                 worst = attack(
