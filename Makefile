@@ -42,8 +42,9 @@ demo: $(VENV)/.demo
 	$(BIN)/nirbridge check $(OUT)/$(GRAPH) graphs/digits.npz
 	@echo "configuration and graphs: $(OUT)/$(GRAPH)/  output spikes: $(OUT)/$(GRAPH).npz"
 
+# On all processors; a file's tests stay together, because they share what is slow to make.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(VENV)/.check
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from nirbridge.bench import Bench, Input, bench
 from nirbridge.deployment import Deployment, load
 from nirbridge.diagnostics import Diagnostic, Refused
 from nirbridge.dynamics import Dynamics
+from nirbridge.finetuning import finetune
 from nirbridge.graph import read, write
 from nirbridge.mapping import XyloConfig
 from nirbridge.pipeline import convert
@@ -23,6 +24,7 @@ __all__ = [
     "build",
     "convert",
     "export",
+    "finetune",
     "load",
     "read",
     "simulate",

@@ -31,10 +31,10 @@ from nirbridge.cli_common import (
     SchemeWord,
     SpikeLimit,
     dynamics_words,
-    progress,
     show,
     show_json,
 )
+from nirbridge.cli_finetune import finetune
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -70,6 +70,7 @@ def convert(
     """Rewrite, quantise and map a NIR graph for a chip, and write the result into a directory."""
     from nirbridge import pipeline, read
     from nirbridge.deployment import check_place
+    from nirbridge.progress import bar
     from nirbridge.rasterfiles import read_typical
     from nirbridge.report import text
     from nirbridge.timing import resolve
@@ -87,7 +88,7 @@ def convert(
         dt=dt,
         method=method,
         calibration=typical,
-        track=progress("calibrating"),
+        track=bar("calibrating"),
         **words,
     )
     result.save(output, force=force)
@@ -153,6 +154,7 @@ def check(
 ) -> None:
     """Compare the chip with the network as it was trained, on one raster."""
     from nirbridge import load
+    from nirbridge.progress import bar
     from nirbridge.rasterfiles import read_raster
     from nirbridge.report import text
 
@@ -160,7 +162,7 @@ def check(
         raise typer.BadParameter("nan is not in the range 0<=x<=1", param_hint="--tolerance")
     deployment = load(directory)
     counts, labels = read_raster(raster, deployment.n_in, deployment.config.dt, node)
-    drift = deployment.check(counts, labels, ideal, track=progress("checking"))
+    drift = deployment.check(counts, labels, ideal, track=bar("checking"))
     within = 1 - drift.agreement <= tolerance
     if as_json:
         show_json({**drift.to_dict(), "tolerance": tolerance, "within": within})
@@ -175,6 +177,7 @@ def check(
         raise typer.Exit(DIFFERS)
 
 
+app.command()(finetune)
 app.command()(bench)
 
 

@@ -18,7 +18,6 @@ from nirbridge.cli_common import (
     SchemeWord,
     SpikeLimit,
     dynamics_words,
-    progress,
     show,
     show_json,
     to_json,
@@ -81,6 +80,7 @@ def bench(
     from nirbridge import bench as run
     from nirbridge import read
     from nirbridge.bench.picture import check_picture
+    from nirbridge.progress import bar
     from nirbridge.report.bench import comparison
     from nirbridge.timing import resolve
 
@@ -101,7 +101,7 @@ def bench(
     found = run(
         network, given, on=None if on is None else [n.strip() for n in on.split(",") if n.strip()],
         dynamics=how, samples=samples, threads=threads, repeat=repeat, timeout=timeout,
-        ideal=ideal, jobs=jobs, dask=dask, track=progress("simulating"),
+        ideal=ideal, jobs=jobs, dask=dask, track=bar("simulating"),
     )  # fmt: skip
     content = {"graph": graph.name, **found.to_dict()}
     if output is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from enum import Enum
 from math import isfinite
 from pathlib import Path
@@ -114,17 +113,3 @@ def _plain(content: Any) -> Any:
     if isinstance(content, (list, tuple)):
         return [_plain(value) for value in content]
     return None if isinstance(content, float) and not isfinite(content) else content
-
-
-def progress(what: str) -> Any:
-    """A progress bar on stderr around a list; nothing where stderr is not a terminal."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-
-    def wrap(items: list[int]) -> Iterable[int]:
-        shown = console.is_terminal and len(items) > 1
-        return track(items, what, console=console, transient=True, disable=not shown)
-
-    return wrap

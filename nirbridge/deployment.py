@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nirbridge import deployment_record
 from nirbridge.check import Drift, check
-from nirbridge.check.drift import Track
+from nirbridge.check.robustness import ALL, Robustness, robustness
 from nirbridge.diagnostics import refuse
 from nirbridge.dynamics import Dynamics
 from nirbridge.files import replacing_folder
@@ -25,6 +25,7 @@ from nirbridge.mapping.config import XyloConfig
 from nirbridge.mapping.constant import with_constant
 from nirbridge.mapping.lift import Applied, lift
 from nirbridge.mapping.place import Grid, Placement
+from nirbridge.progress import Track
 from nirbridge.rasters import check_raster
 from nirbridge.simulate import Recording, simulate
 
@@ -154,6 +155,20 @@ class Deployment:
     ) -> Drift:
         """Compare the chip with the trained network; see :func:`nirbridge.check.check`."""
         return check(self, raster, labels, ideal, track)
+
+    def robustness(
+        self,
+        raster: Any,
+        labels: Any,
+        levels: Sequence[float] = (0.1, 0.2, 0.3, 0.5, 0.7),
+        draws: int = 50,
+        seed: int = 0,
+        attack: Iterable[float] = (),
+        perturbs: Sequence[str] = ALL,
+        dask: Any = None,
+    ) -> Robustness:
+        """Accuracy of perturbed chips; see :func:`nirbridge.check.robustness.robustness`."""
+        return robustness(self, raster, labels, levels, draws, seed, attack, perturbs, dask)
 
     def save(self, directory: str | os.PathLike[str], *, force: bool = False) -> None:
         """Write everything into a new directory, which appears whole or not at all.

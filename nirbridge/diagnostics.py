@@ -233,6 +233,11 @@ RULES: dict[str, Rule] = {
         "at least one simulator runs the graph",
         "install a simulator, or mend what the others say",
     ),
+    "NB812": Rule(
+        "files",
+        "a checkpoint belongs to the training that it continues",
+        "choose another file for the checkpoint, or remove the old one to start again",
+    ),
     "NB901": Rule(
         "frameworks",
         "a layer of a framework has a form in NIR",

@@ -11,7 +11,7 @@ from typing import Any
 import nir
 import numpy as np
 
-from nirbridge.calibrate import Track, best_step, calibrate, choose, random_spikes
+from nirbridge.calibrate import best_step, calibrate, choose, random_spikes
 from nirbridge.data import to_raster
 from nirbridge.deployment import Deployment
 from nirbridge.diagnostics import Diagnostic, Refused, refuse, refuse_all
@@ -29,6 +29,7 @@ from nirbridge.passes import Lowered, lower, passes
 from nirbridge.passes.base import Pass
 from nirbridge.passes.pacemaker import Pacemakers
 from nirbridge.passes.twin import TwinSynapses
+from nirbridge.progress import Track
 from nirbridge.quantize import quantize
 from nirbridge.quantize.fit import Form, fires_once, forms
 from nirbridge.quantize.methods import FITTED, check_method

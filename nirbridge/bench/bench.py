@@ -22,7 +22,7 @@ from nirbridge.graph.verify import verify
 from nirbridge.graph.write import write
 from nirbridge.timing import resolve
 
-Progress = Callable[[Sequence[int]], Iterable[int]]
+Progress = Callable[[list[int]], Iterable[int]]
 
 
 def bench(

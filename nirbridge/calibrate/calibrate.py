@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from nirbridge.calibrate.search import fit_outputs, search
 from nirbridge.deployment import Deployment
 from nirbridge.diagnostics import refuse
 from nirbridge.journal import Note
+from nirbridge.progress import Track
 
 TRIES = 2000
 SEED = 0
@@ -21,7 +22,6 @@ SEED = 0
 # this is about a minute.
 WORK = 2e10
 
-Track = Callable[[Sequence[int]], Iterable[int]]
 Form = tuple[str, Deployment]
 
 
@@ -34,9 +34,9 @@ def calibrate(
 ) -> Deployment:
     """The best of several deployments of a network, improved on a raster.
 
-    1. Form: spikes per step, height of the thresholds, clipping; 2. thresholds of the outputs;
-    3. rounding and thresholds by random search, judged by the chip. The journal says what each
-    step gained. Deterministic for a seed.
+    1. Form: spikes per step, height of the thresholds, size of resets; 2. thresholds of the
+    outputs; 3. rounding and thresholds by random search, judged by the chip. The journal says
+    what each step gained. Deterministic for a seed.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def calibrate(
     config, score = _outputs(chosen, judge, scores[best])
     notes.append(_note(f"thresholds of the outputs: {score}", score))
     number = _tries(chosen, counts) if tries is None else tries
-    numbers = range(number)
+    numbers = list(range(number))
     steps = numbers if track is None else track(numbers)
     config, score = search(config, chosen.placement, judge, score, steps, seed)
     notes.append(_note(f"rounding and thresholds, {number} tries: {score}", score))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from nirbridge.check.metrics import Difference, compare, decisions, output_dista
 from nirbridge.check.models import MODELS, Run, chip_run, kept
 from nirbridge.diagnostics import refuse
 from nirbridge.intformat import INPUT_SPIKES
+from nirbridge.progress import Track
 from nirbridge.rasters import check_raster
 from nirbridge.simulate import simulate_continuous
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from nirbridge.deployment import Deployment
 
 CHUNK = 64  # samples that are simulated, with all states recorded, at a time
-
-Track = Callable[[list[int]], Iterable[int]]
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def _run(
 
     batch = spikes.shape[0]
     arguments = (packed(config), tuple(state), output, tuple(recorded))
-    workers = max(1, min(batch, threads or _cores()))
+    workers = max(1, min(batch, threads or cores()))
     first, *others = pairwise(batch * k // workers for k in range(workers + 1))
     if not others:
         run(spikes, *first, *arguments)
@@ -133,10 +133,10 @@ def _pool(process: int) -> ThreadPoolExecutor:  # noqa: ARG001
 
     To start them costs as much as hundreds of steps of a small network.
     """
-    return ThreadPoolExecutor(_cores())
+    return ThreadPoolExecutor(cores())
 
 
-def _cores() -> int:
+def cores() -> int:
     """How many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
