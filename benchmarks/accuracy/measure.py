@@ -73,12 +73,12 @@ def _measure(task_name: str, method_name: str, seeds: list[int], folder: Path) -
             return f"seed {seed}: {error}"
         made.append((deployment, time.perf_counter() - start, _peak() - before))
     return [
-        _row(task, method, seed, deployment, seconds, megabytes, cache)
+        row(task, method, seed, deployment, seconds, megabytes, cache)
         for seed, (deployment, seconds, megabytes) in zip(seeds, made, strict=True)
     ]
 
 
-def _row(
+def row(
     task: Task,
     method: Method,
     seed: int,
@@ -87,6 +87,7 @@ def _row(
     megabytes: float,
     cache: Cache,
 ) -> Row:
+    """The check of one deployment on the test data, after ``xylosim`` agreed on a few of them."""
     data = cache.data(task)
     if find_spec("xylosim"):
         as_xylosim(deployment, data.x_test[:ORACLE_SAMPLES])
