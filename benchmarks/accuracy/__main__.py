@@ -22,6 +22,7 @@ from benchmarks.accuracy.tasks.all import TASKS
 from benchmarks.machine import describe, write_json
 
 BENCHMARKS = Path(__file__).resolve().parents[1]
+PAGE = "accuracy.md"
 
 
 def main() -> None:
@@ -32,6 +33,7 @@ def main() -> None:
     seeds = list(range(1, options.seeds + 1))
     rows: list[Row] = []
     failed: dict[str, str] = {}
+    options.results.mkdir(parents=True, exist_ok=True)
     for task in chosen:
         for seed in seeds:
             Cache(options.cache).network(task, seed, options.retrain)
@@ -46,14 +48,16 @@ def main() -> None:
             rows += found
             gaps = table.spread([table.gap(r) for r in found])
             print(f"{task.name:12} {method.name:18} {gaps} points", flush=True)
-    names = [m.name for m in methods]
-    networks = {t.name: t.network for t in chosen}
-    options.results.mkdir(parents=True, exist_ok=True)
-    text = table.page(rows, names, networks, failed, describe())
-    (options.results / "accuracy.md").write_text(text, encoding="utf-8")
+        _write(options, rows, failed)  # after each task: all of them take long
+    print((options.results / PAGE).read_text(encoding="utf-8"))
+
+
+def _write(options: argparse.Namespace, rows: list[Row], failed: dict[str, str]) -> None:
+    networks = {t.name: t.network for t in TASKS}
+    text = table.page(rows, options.methods, networks, failed, describe())
+    (options.results / PAGE).write_text(text, encoding="utf-8")
     content = {"rows": [row.to_dict() for row in rows], "failed": failed}
     write_json(str(options.json or options.results / "accuracy.json"), content)
-    print(text)
 
 
 def _options() -> argparse.Namespace:
@@ -63,7 +67,7 @@ def _options() -> argparse.Namespace:
     tasks, methods = [t.name for t in TASKS], [m.name for m in METHODS]
     parser.add_argument("--tasks", nargs="+", choices=tasks, default=tasks)
     parser.add_argument("--seeds", type=int, default=5, help="how many networks of each")
-    parser.add_argument("--methods", nargs="+", choices=methods, default=methods)
+    parser.add_argument("--methods", nargs="+", choices=methods, default=methods, metavar="METHOD")
     parser.add_argument("--cache", type=Path, default=BENCHMARKS / "cache")
     parser.add_argument("--results", type=Path, default=BENCHMARKS / "results")
     parser.add_argument("--retrain", action="store_true", help="even what is in the cache")

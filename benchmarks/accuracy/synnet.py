@@ -160,10 +160,22 @@ class SynNet(nn.Module):
         )
 
 
-def train(shape: Shape, seed: int, data: Data, *, epochs: int, rate: float) -> Trained:
+def moved(x: Tensor, most: int) -> Tensor:
+    """Counts (N, T, channels), those of each sample up to ``most`` channels higher or lower."""
+    if most == 0:
+        return x
+    wide = nn.functional.pad(x, (most, most))
+    starts = torch.randint(2 * most + 1, (len(x),)).tolist()
+    return torch.stack([w[:, s : s + x.shape[2]] for w, s in zip(wide, starts, strict=True)])
+
+
+def train(
+    shape: Shape, seed: int, data: Data, *, epochs: int, rate: float, move: int = 0
+) -> Trained:
     """Train on the cross entropy of the output spike counts, and on nothing else.
 
-    The number of epochs is fixed; the test data are looked at once, at the end.
+    The number of epochs is fixed; the test data are looked at once, at the end. ``move``: by how
+    many channels at most each sample is moved, anew each time.
     """
     torch.manual_seed(seed)
     torch.set_num_threads(1)
@@ -175,7 +187,7 @@ def train(shape: Shape, seed: int, data: Data, *, epochs: int, rate: float) -> T
     for epoch in range(1, epochs + 1):
         total = 0.0
         for rows in torch.randperm(len(x)).split(BATCH):  # type: ignore[no-untyped-call]
-            loss = nn.functional.cross_entropy(LOGIT * net(x[rows]).sum(1), y[rows])
+            loss = nn.functional.cross_entropy(LOGIT * net(moved(x[rows], move)).sum(1), y[rows])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(net.parameters(), CLIP)
