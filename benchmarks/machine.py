@@ -9,7 +9,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("nirbridge", "nir", "numpy", "numba", "xylosim", "torch", "snntorch", "norse")
+PACKAGES = (
+    *("nirbridge", "nir", "numpy", "numba", "scipy"),
+    *("xylosim", "rockpool", "torch", "snntorch", "norse"),
+)
 
 
 def describe() -> dict[str, Any]:

@@ -70,16 +70,19 @@ def run(net: nn.Sequential, x: Tensor) -> Tensor:
     return snn_common.run(net, x.reshape(*x.shape[:2], *SHAPES[0]))
 
 
-def main() -> None:
-    """Train, export and record the network."""
-    print(EXAMPLE.name, flush=True)
-    training.fix(SEED)
-    data = digits.load()
+def train(seed: int, data: digits.Digits) -> training.Trained:
+    """Train with this seed; export."""
+    training.fix(seed)
     net = build()
     snn_common.shrink(net, GAIN)
     counted = partial(run, net)
     training.fit(net, counted, data, epochs=EPOCHS, rate=RATE)
-    publish.publish(EXAMPLE, snn_common.export(net, *SHAPES[0]), counted, data)
+    return training.Trained(snn_common.export(net, *SHAPES[0]), counted)
+
+
+def main() -> None:
+    """Train and record the network."""
+    publish.publish(EXAMPLE, train)
 
 
 if __name__ == "__main__":

@@ -81,15 +81,18 @@ def export(net: nn.Module) -> nir.NIRGraph:
     return to_nir(net, torch.zeros(SIZES[0]), dt=1.0)
 
 
-def main() -> None:
-    """Train, export and record the network."""
-    print(EXAMPLE.name, flush=True)
-    training.fix(SEED)
-    data = digits.load()
+def train(seed: int, data: digits.Digits) -> training.Trained:
+    """Train with this seed; export."""
+    training.fix(seed)
     net = build()
     counted = partial(run, net)
     training.fit(net, counted, data, epochs=EPOCHS, rate=RATE)
-    publish.publish(EXAMPLE, export(net), counted, data)
+    return training.Trained(export(net), counted)
+
+
+def main() -> None:
+    """Train and record the network."""
+    publish.publish(EXAMPLE, train)
 
 
 if __name__ == "__main__":

@@ -32,8 +32,12 @@ class Example:
     description: str
 
 
-def publish(example: Example, graph: nir.NIRGraph, run: training.Run, data: digits.Digits) -> None:
-    """Write ``graph`` exactly as its framework exported it, plus its dynamics as metadata."""
+def publish(example: Example, train: training.Train) -> None:
+    """Train; write the graph exactly as its framework exported it, with its dynamics as metadata.
+    """
+    print(example.name, flush=True)
+    data = digits.load()
+    graph, run = train(example.seed, data)
     counts = training.count(run, data.x_test)
     accuracy = training.accuracy(counts, data.y_test)
     path = digits.GRAPHS / f"{example.name}.nir"

@@ -98,18 +98,21 @@ def keep_decays(net: nn.Sequential) -> None:
             layer.beta.clamp_(*RANGE)
 
 
-def main() -> None:
-    """Train, export and record the network."""
-    print(EXAMPLE.name, flush=True)
-    training.fix(SEED)
-    data = digits.load()
+def train(seed: int, data: digits.Digits) -> training.Trained:
+    """Train with this seed; export."""
+    training.fix(seed)
     net = build()
     snn_common.shrink(net, GAIN)
     run = partial(snn_common.run, net)
     training.fit(
         net, run, data, epochs=EPOCHS, rate=RATE, after_step=partial(keep_decays, net)
     )
-    publish.publish(EXAMPLE, snn_common.export(net, SIZES[0]), run, data)
+    return training.Trained(snn_common.export(net, SIZES[0]), run)
+
+
+def main() -> None:
+    """Train and record the network."""
+    publish.publish(EXAMPLE, train)
 
 
 if __name__ == "__main__":

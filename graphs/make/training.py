@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import digits
+import nir
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -15,6 +17,17 @@ Run = Callable[[Tensor], Tensor]
 """Runs a network on spikes (N, T, 16); returns its output spikes counted over time (N, 8)."""
 
 BATCH = 64
+
+
+class Trained(NamedTuple):
+    """A trained network: as its framework exported it, and as it runs there."""
+
+    graph: nir.NIRGraph
+    run: Run
+
+
+Train = Callable[[int, digits.Digits], Trained]
+"""Trains a network with a seed; the one way to it, for the examples and for the benchmarks."""
 
 
 def fix(seed: int) -> None:
