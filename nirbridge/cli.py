@@ -34,6 +34,7 @@ from nirbridge.cli_common import (
     show,
     show_json,
 )
+from nirbridge.cli_energy import energy
 from nirbridge.cli_finetune import finetune
 
 if TYPE_CHECKING:
@@ -180,6 +181,7 @@ def check(
 
 app.command()(finetune)
 app.command()(bench)
+app.command()(energy)
 
 
 @app.command()
