@@ -35,6 +35,8 @@ TINY = ChipSpec(
     entries=Limit(3, "entries", "invented"),
     bias_bits=Limit(0, "bits per bias", "invented"),
     aliases=Limit(0, "aliases", "invented"),
+    input_neurons=Limit(1, "hidden neurons with input", "invented"),
+    output_neurons=Limit(2, "hidden neurons with outputs", "invented"),
 )
 
 
@@ -590,4 +592,15 @@ def test_each_limit_has_a_value_a_unit_a_source_and_a_standing() -> None:
             assert limit.value >= 0
             assert limit.unit
             assert limit.source
-            assert limit.standing in ("documented", "inferred", "assumed", "measured")
+            assert limit.standing in ("documented", "inferred", "assumed")
+
+
+def test_the_four_chips_and_what_their_sources_disagree_about() -> None:
+    parts = {chip.part: chip for chip in TARGETS.values()}
+    assert set(parts) == {"SYNS61201", "SYNS63300", "SYNS65302", "SYNS61300"}
+    assert [chip.name for chip in TARGETS.values() if chip.arithmetic == "v1"] == ["xylo-1"]
+    assert parts["SYNS61300"].bias_range == (0, 0)
+    assert parts["SYNS61300"].fan_out.standing == "assumed"
+    assert "16" in parts["SYNS65302"].outputs.note
+    assert "63" in parts["SYNS61201"].fan_out.note
+    assert "64 000" in parts["SYNS61201"].entries.note

@@ -192,7 +192,7 @@ def test_an_invented_chip_is_only_data() -> None:
         return Limit(value, "things", "invented", "assumed")
 
     tiny = ChipSpec("tiny", "Tiny", limit(16), limit(63), limit(8), limit(1), limit(63),
-                    limit(63 * 63), limit(0), limit(0))
+                    limit(63 * 63), limit(0), limit(0), limit(63), limit(63))
     graph = read(GRAPHS / "digits_recurrent.nir")
     result = convert(graph, target=tiny)
     assert result.config.target == "tiny"

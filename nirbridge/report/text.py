@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import nir
@@ -19,7 +19,7 @@ from nirbridge.graph.nodes import kind, parameters
 from nirbridge.graph.shapes import Shape
 from nirbridge.journal import Note
 from nirbridge.report.facts import Inspection
-from nirbridge.targets import TARGETS, ChipSpec
+from nirbridge.targets import FORMATS, TARGETS, ChipSpec, Limit
 from nirbridge.targets.fit import Demand
 
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
@@ -201,11 +201,20 @@ def percent(value: float | None) -> str:
 
 
 def targets(chips: Iterable[ChipSpec]) -> Table:
-    """All limits of all chips, with their sources."""
-    table = Table("target", "limit", "value", "standing", "source")
+    """All limits of all chips, then the formats that they share, with what sources say."""
+    table = Table("target", "limit", "value", "standing")
+    table.add_column("source", overflow="fold")
     for chip in chips:
-        for i, (name, limit) in enumerate(chip.limits().items()):
-            table.add_row(
-                chip.name if i == 0 else "", name, str(limit), limit.standing, limit.source
-            )
+        head = f"{chip.name}\n{chip.part}, {chip.arithmetic}"
+        _limits(table, head, chip.limits())
+    _limits(table, "all of them", FORMATS)
     return table
+
+
+def _limits(table: Table, head: str, limits: Mapping[str, Limit]) -> None:
+    for i, (name, limit) in enumerate(limits.items()):
+        source = Text(limit.source)
+        if limit.note:
+            source.append(f"\nnote: {limit.note}", style="yellow")
+        table.add_row(head if i == 0 else "", name, str(limit), limit.standing, source)
+    table.add_section()
