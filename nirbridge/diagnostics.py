@@ -3,7 +3,7 @@
 The codes below are the whole list. The first digit is the stage:
 1 read, 2 verify, 3 time, 4 lower, 5 quantise, 6 fit to the chip,
 7 configuration, 8 raster, files and usage,
-9 frameworks.
+9 frameworks and devices.
 """
 
 from __future__ import annotations
@@ -196,6 +196,16 @@ RULES: dict[str, Rule] = {
     "NB704": Rule(
         "config", "a configuration file is one that nirbridge wrote", "convert the graph again"
     ),
+    "NB705": Rule(
+        "config",
+        "a vendor's configuration holds the fields that are known, each once",
+        "write it again with the vendor's tools, or complete it",
+    ),
+    "NB706": Rule(
+        "config",
+        "a format has room for the chip and its configuration",
+        "choose another format: json holds every chip",
+    ),
     "NB801": Rule(
         "raster",
         "a raster holds spike counts: integers >= 0 in an array (T, n_in) or (B, T, n_in)",
@@ -259,6 +269,16 @@ RULES: dict[str, Rule] = {
         "an exported graph computes what the model computes, on random spikes",
         "look in the forward for what a trace does not show: choices by value, changes in place, "
         "hooks, subclassed layers, states that start elsewhere, loops that are no loop over time",
+    ),
+    "NB906": Rule(
+        "device",
+        "a device with the chip of the deployment is attached",
+        "attach it and switch it on, or convert for the chip that is there",
+    ),
+    "NB907": Rule(
+        "device",
+        "the device takes the configuration and answers every step in time",
+        "try again, with a longer --timeout; reset the board; check its firmware",
     ),
     "NB806": Rule("usage", "an option takes one of its known values", "choose one of those"),
 }
