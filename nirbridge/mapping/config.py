@@ -110,7 +110,7 @@ class XyloConfig:
 
     def __post_init__(self) -> None:
         for name, *_ in _ARRAYS:
-            object.__setattr__(self, name, _as_array(getattr(self, name)))
+            object.__setattr__(self, name, as_array(getattr(self, name)))
         refuse_all(self._format_problems())
         for name, _, number, _ in _ARRAYS:
             array = getattr(self, name).astype(number.dtype, order="C")  # a copy, exact by now
@@ -155,7 +155,7 @@ class XyloConfig:
                 found = IntFormat(-1, self.n_hidden - 1, np.int32).problems(name, array)
             problems += found
         for name in _SHIFTS:
-            shift = _as_array(getattr(self, name))
+            shift = as_array(getattr(self, name))
             if shift.ndim:
                 problems.append(
                     diagnose("NB701", node=name, limit="a number", found=f"shape {shift.shape}")
@@ -269,14 +269,18 @@ class XyloConfig:
     @classmethod
     def from_json(cls, text: str) -> XyloConfig:
         """The configuration in a JSON text; errors as in :meth:`from_dict`."""
-        try:
-            content = json.loads(text, object_pairs_hook=_once)
-        except (ValueError, TypeError, RecursionError) as error:
-            raise refuse("NB704", limit="a JSON text", found=str(error)[:80]) from None
-        return cls.from_dict(content)
+        return cls.from_dict(parse_json(text, "NB704"))
 
 
-def _as_array(value: Any) -> NDArray[Any]:
+def parse_json(text: str, code: str) -> Any:
+    """What a JSON text holds, no key of an object twice; else refused with ``code``."""
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise refuse(code, limit="a JSON text", found=str(error)[:80]) from None
+
+
+def as_array(value: Any) -> NDArray[Any]:
     """``value`` as an array; one of objects, which no format takes, where that is impossible."""
     try:
         return np.asarray(value)

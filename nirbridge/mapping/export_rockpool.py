@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nirbridge.diagnostics import diagnose, refuse, refuse_all
 from nirbridge.intformat import DASH, INT8, INT16, SHIFT, THRESHOLD, IntFormat
-from nirbridge.mapping.config import MOST_WEIGHTS, XyloConfig, shown
+from nirbridge.mapping.config import MOST_WEIGHTS, XyloConfig, as_array, shown
 from nirbridge.targets import ChipSpec, target
 
 ALIASES = "aliases"
@@ -204,10 +204,7 @@ def _matrix(name: str, spec: Mapping[str, Any]) -> NDArray[np.int8]:
 
 def _whole(name: str, value: Any) -> NDArray[np.integer[Any]]:
     """A field as integers; floats only where nothing is rounded."""
-    try:
-        array = np.asarray(value)
-    except (ValueError, OverflowError):  # ragged lists, digits without end
-        array = np.asarray(None)
+    array = as_array(value)
     if array.dtype.kind == "f":
         beyond = ~np.isfinite(array) | (array != np.rint(array)) | (np.abs(array) > 2**31)
         if beyond.any():
