@@ -25,15 +25,19 @@ from nirbridge.cli_common import (
     Dt,
     Folder,
     Force,
+    Formats,
     GraphFile,
     RasterFile,
     ResetWord,
     SchemeWord,
     SpikeLimit,
     dynamics_words,
+    format_names,
     show,
     show_json,
 )
+from nirbridge.cli_deploy import deploy
+from nirbridge.cli_export import export, import_
 from nirbridge.cli_finetune import finetune
 
 if TYPE_CHECKING:
@@ -63,12 +67,14 @@ def convert(
     calibration: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Typical input, without labels.")
     ] = None,
+    formats: Formats = None,
     force: Force = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the journal.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Rewrite, quantise and map a NIR graph for a chip, and write the result into a directory."""
     from nirbridge import pipeline, read
+    from nirbridge.configfiles import check_formats
     from nirbridge.deployment import check_place
     from nirbridge.progress import bar
     from nirbridge.rasterfiles import read_typical
@@ -76,6 +82,7 @@ def convert(
     from nirbridge.timing import resolve
 
     check_place(output, force)
+    wanted = check_formats(format_names(formats), target)
     network = read(graph)
     words = dynamics_words(scheme, reset, spikes_per_step)
     typical = None
@@ -91,7 +98,7 @@ def convert(
         track=bar("calibrating"),
         **words,
     )
-    result.save(output, force=force)
+    result.save(output, force=force, formats=wanted)
     if as_json:
         show_json({"directory": str(output), "journal": [n.to_dict() for n in result.journal]})
         return
@@ -179,6 +186,9 @@ def check(
 
 app.command()(finetune)
 app.command()(bench)
+app.command()(export)
+app.command("import")(import_)
+app.command()(deploy)
 
 
 @app.command()

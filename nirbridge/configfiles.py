@@ -20,7 +20,7 @@ from nirbridge.diagnostics import Refused, refuse
 from nirbridge.files import check_new, replacing
 from nirbridge.mapping.config import SCHEMA, XyloConfig, as_array, parse_json
 from nirbridge.mapping.export_rockpool import ALIASES, FIELDS, from_rockpool, to_rockpool
-from nirbridge.mapping.export_samna import notes, to_samna
+from nirbridge.mapping.export_samna import notes, samna_chip, to_samna
 from nirbridge.mapping.import_samna import from_samna, is_samna
 from nirbridge.rasterfiles import DAMAGE, read_array
 from nirbridge.targets import TARGETS
@@ -69,19 +69,21 @@ FORMATS: dict[str, dict[str, Writer]] = {
 BESIDE: dict[str, dict[str, Writer]] = {"samna": {".txt": _write_notes}}
 
 
-def check_formats(formats: Iterable[str]) -> tuple[str, ...]:
+def check_formats(formats: Iterable[str], target: str) -> tuple[str, ...]:
     """The formats without repetition, ``json`` first, which is always written.
 
     Raises
     ------
     Refused
-        NB806 for one that is not known.
+        NB806 for one that is not known, NB706 if it has no room for the chip ``target``.
 
     """
     found = tuple(dict.fromkeys(("json", *formats)))
     for name in found:
         if name not in FORMATS:
             raise refuse("NB806", node="--format", limit=", ".join(FORMATS), found=repr(name)[:60])
+    if "samna" in found:
+        samna_chip(target)
     return found
 
 
@@ -94,7 +96,7 @@ def write_beside(config: XyloConfig, folder: Path, formats: Iterable[str]) -> No
         NB806 for an unknown format, NB706 for a chip that it has no room for.
 
     """
-    for name in check_formats(formats)[1:]:
+    for name in check_formats(formats, config.target)[1:]:
         for suffix, write in {**FORMATS[name], **BESIDE.get(name, {})}.items():
             write(config, folder / f"{name}{suffix}")
 
@@ -125,7 +127,7 @@ def write_config(config: XyloConfig, path: Path, name: str, force: bool = False)
         NB807 for the place.
 
     """
-    check_formats([name])
+    check_formats([name], config.target)
     forms = FORMATS[name]
     if path.suffix not in forms:
         found = repr(path.suffix) if path.suffix else "no suffix"

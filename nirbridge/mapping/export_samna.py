@@ -27,9 +27,12 @@ class SamnaChip:
 
     ``module`` holds its classes, ``hidden`` is the section of the hidden neurons and ``neuron``
     their class. ``board`` is the type of the development kit, ``model`` the method that gives its
-    chip. ``time`` is the field of an event that counts steps. ``running``: fields beside the
-    network that accelerated time needs. ``clocks``: fields of the debug section that switch parts
-    of the chip on, which newer releases do without. ``evidence``: what the JSON is based on.
+    chip, ``switches`` what the board has to be told before it takes spikes: a path of methods and
+    the last one's argument. ``time`` is the field of an event that counts steps. ``running``:
+    fields beside the network that accelerated time needs. ``clocks``: fields of the debug section
+    that switch parts of the chip on, which newer releases do without. ``monitors``: how neurons
+    are named whose states are to be read, as a ``range`` or a ``list``; empty where that is not
+    supported here. ``evidence``: what the JSON is based on.
     """
 
     module: str
@@ -37,9 +40,11 @@ class SamnaChip:
     neuron: str
     board: str
     model: str
+    switches: tuple[tuple[str, bool], ...]
     time: str
     running: dict[str, Any]
     clocks: tuple[str, ...]
+    monitors: str
     evidence: str
 
     @property
@@ -69,9 +74,11 @@ SAMNA: dict[str, SamnaChip] = {
         neuron="ReservoirNeuron",
         board="XyloA2TestBoard",
         model="get_xylo_model",
+        switches=(("get_afe_model.set_saer_interface_enable", False),),
         time="timestamp",
         running={},
         clocks=(*_CLOCKS, "isyn2_clock_enable"),
+        monitors="",
         evidence="Sections, fields and matrices have the form of one file that an older release "
         "wrote; fields outside the network keep the values of that file. How it writes an alias "
         "target that is set is inferred from its serialiser (cereal).",
@@ -82,9 +89,11 @@ SAMNA: dict[str, SamnaChip] = {
         neuron="HiddenNeuron",
         board="XyloImuTestBoard",
         model="get_model",
+        switches=(("enable_manual_input_acceleration", True),),
         time="timestep",
         running={"imu_if_input_enable": False},
         clocks=(*_CLOCKS, "always_update_omp_stat"),
+        monitors="range",
         evidence=_INFERRED,
     ),
     "xylo-audio-3": SamnaChip(
@@ -93,9 +102,11 @@ SAMNA: dict[str, SamnaChip] = {
         neuron="HiddenNeuron",
         board="XyloAudio3TestBoard",
         model="get_model",
+        switches=(),
         time="timestep",
         running={"input_source": "SpikeEvents"},
         clocks=(),
+        monitors="list",
         evidence=_INFERRED,
     ),
 }
@@ -141,22 +152,21 @@ _DEBUG = {
 }
 
 
-def samna_chip(config: XyloConfig) -> SamnaChip:
-    """What the library calls the chip of a configuration that it can hold.
+def samna_chip(name: str) -> SamnaChip:
+    """What the library calls a chip.
 
     Raises
     ------
     Refused
-        NB6xx for what the chip cannot hold, NB706 if the library has no class for it that is
-        known.
+        NB806 for an unknown name, NB706 if the library has no class for the chip that is known.
 
     """
-    refuse_all(config.violations())
-    if config.target not in SAMNA:
-        found = f"{target(config.target).title}, of which no class is known"
+    title = target(name).title
+    if name not in SAMNA:
+        found = f"{title}, of which no class is known"
         remedy = "choose the format json or rockpool"
         raise refuse("NB706", node="samna", limit=", ".join(SAMNA), found=found, remedy=remedy)
-    return SAMNA[config.target]
+    return SAMNA[name]
 
 
 def network(config: XyloConfig) -> dict[str, Any]:
@@ -168,10 +178,11 @@ def network(config: XyloConfig) -> dict[str, Any]:
     Raises
     ------
     Refused
-        As :func:`samna_chip`.
+        NB6xx for what the chip cannot hold, NB706 if it has no class that is known.
 
     """
-    part, chip = samna_chip(config), target(config.target)
+    refuse_all(config.violations())
+    part, chip = samna_chip(config.target), target(config.target)
     w_in = config.weights_in[:, input_neurons(config, chip)]
     shared: dict[str, Any] = {
         "bias_enable": bool(config.bias.any() or config.bias_out.any()),
@@ -233,12 +244,12 @@ def to_samna(config: XyloConfig) -> dict[str, Any]:
     Raises
     ------
     Refused
-        As :func:`samna_chip`.
+        As :func:`network`.
 
     """
     found = _encoded(network(config))
     content = {"operationMode": 0, **found}
-    if samna_chip(config).hidden == "reservoir":  # of which a whole file is known
+    if samna_chip(config.target).hidden == "reservoir":  # of which a whole file is known
         debug = {
             **_DEBUG,
             "isyn2ClockEnable": found["synapse2Enable"],
@@ -280,7 +291,7 @@ def _key(name: str, section: str) -> str:
 
 def notes(config: XyloConfig) -> str:
     """What of the exported JSON is known, and what is not: a text to lie beside it."""
-    part, chip = samna_chip(config), target(config.target)
+    part, chip = samna_chip(config.target), target(config.target)
     return f"""samna.json: samna.{part.module}.configuration.XyloConfiguration
 for {chip.title} ({chip.part}), dt = {config.dt:g} s, which the file itself has no field for.
 
