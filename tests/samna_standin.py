@@ -338,7 +338,7 @@ def make(
         modules |= {module.__name__: module, configuration.__name__: configuration}
     here = [SimpleNamespace(device_type_name=SAMNA[name].board) for name in attached]
     here.append(SimpleNamespace(device_type_name="Speck2fDevKit"))
-    samna.boards = boards
+    samna.stand_in_boards = boards
     samna.device = SimpleNamespace(
         get_all_devices=lambda: here, open_device=lambda info: boards[info.device_type_name]
     )
