@@ -61,7 +61,8 @@ def judge(seed: int, nodes: int) -> str:
     result.simulate(raster)
     if convert(result.deployed).config != result.config:
         return "WRONG: lowering what was lifted gives other integers"
-    sized = any(note.size for note in result.journal if note.stage not in ("quantize", "schedule"))
+    later = ("quantize", "fit", "schedule")
+    sized = any(note.size for note in result.journal if note.stage not in later)
     # a schedule that only adds relays is exact; its other notes are those of late or early spikes
     sized |= any(n.stage == "schedule" and n.unit == "steps" and n.size for n in result.journal)
     if sized:

@@ -27,7 +27,7 @@ from benchmarks.machine import write_json
 from nirbridge import Deployment, Dynamics, convert, finetune
 
 DT, STEPS, HIDDEN, CLASSES = 1e-3, 16, 96, 8
-RATE = 5e-3
+RATE = 5e-2
 PARTS = {"": ("weights", "biases"), "all, ": ("weights", "thresholds", "biases")}
 LEVELS = (0.1, 0.3, 0.5, 0.7)
 BOUNDS = (0.05, 0.1, 0.2)

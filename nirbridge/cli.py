@@ -67,6 +67,7 @@ def convert(
     calibration: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Typical input, without labels.")
     ] = None,
+    node: DataNode = None,
     formats: Formats = None,
     force: Force = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the journal.")] = False,
@@ -88,7 +89,7 @@ def convert(
     typical = None
     if calibration is not None:
         how = resolve(network, dt, None, **words)
-        typical = read_typical(calibration, pipeline.channels(network), how.dt)
+        typical = read_typical(calibration, pipeline.channels(network), how.dt, node)
     result = pipeline.convert(
         network,
         target,

@@ -18,7 +18,7 @@ def finetune(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="New directory.")],
     epochs: Annotated[int, typer.Option(help="Most passes over the samples.")] = 20,
     seed: Annotated[int, typer.Option(help="Of the split, the order and the noise.")] = 0,
-    rate: Annotated[float, typer.Option(help="Learning rate of Adam.")] = 1e-3,
+    rate: Annotated[float, typer.Option(help="Rate of Adam, relative to the weights.")] = 3e-3,
     batch: Annotated[int, typer.Option(help="Samples per update.")] = 64,
     validation: Annotated[float, typer.Option(help="Share of the samples kept apart.")] = 0.1,
     patience: Annotated[

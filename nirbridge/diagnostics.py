@@ -190,6 +190,22 @@ RULES: dict[str, Rule] = {
         "neurons have no more synapses than the chip gives them",
         "use one time constant per neuron, or a target with two synapses",
     ),
+    "NB609": Rule(
+        "fit",
+        "hidden neurons that take input are the first ones, as many as the chip can reach",
+        "let fewer neurons take input, or choose a target that reaches more: nirbridge targets",
+    ),
+    "NB610": Rule(
+        "fit",
+        "hidden neurons that drive outputs are the last ones, as many as the chip can reach",
+        "let fewer neurons drive outputs, or choose a target that reaches more: nirbridge targets",
+    ),
+    "NB611": Rule(
+        "fit",
+        "the populations have an order in which input reaches the first and the last drive outputs",
+        "use fewer neurons, or fewer that take input and drive outputs, or choose another target: "
+        "nirbridge targets",
+    ),
     "NB701": Rule("config", "a field has its declared shape", "give an array of that shape"),
     "NB702": Rule("config", "a field has its declared type", "convert explicitly with astype"),
     "NB703": Rule("config", "a value lies in the range of its number format", "scale it"),

@@ -43,7 +43,7 @@ class Settings:
     """How to train; see :func:`finetune`."""
 
     epochs: int = 20
-    rate: float = 1e-3
+    rate: float = 3e-3
     batch: int = 64
     validation: float = 0.1
     patience: int = 5
@@ -86,7 +86,7 @@ def finetune(
     y: Any,
     epochs: int = 20,
     *,
-    rate: float = 1e-3,
+    rate: float = 3e-3,
     batch: int = 64,
     validation: float = 0.1,
     patience: int = 5,
@@ -117,7 +117,8 @@ def finetune(
     epochs
         Most passes over the samples.
     rate
-        Learning rate of Adam; weights are in thresholds.
+        Learning rate of Adam, relative to the size of the weights (root mean square of each
+        matrix, in thresholds); for thresholds and biases, to 0.1 thresholds.
     batch
         Samples per step of the optimiser.
     validation

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from itertools import product
 from typing import Any
 
 import nir
@@ -14,8 +13,9 @@ import numpy as np
 from nirbridge.calibrate import best_step, calibrate, choose, random_spikes
 from nirbridge.data import to_raster
 from nirbridge.deployment import Deployment
-from nirbridge.diagnostics import Diagnostic, Refused, refuse, refuse_all
+from nirbridge.diagnostics import Refused, refuse, refuse_all
 from nirbridge.dynamics import Dynamics
+from nirbridge.fitting import lower_to_fit
 from nirbridge.graph.read import repairs
 from nirbridge.graph.verify import verify
 from nirbridge.intformat import INT16
@@ -25,7 +25,7 @@ from nirbridge.mapping.fits import fits
 from nirbridge.mapping.lift import lift
 from nirbridge.mapping.limits import violations
 from nirbridge.mapping.place import Network, place
-from nirbridge.passes import Lowered, lower, passes
+from nirbridge.passes import Lowered
 from nirbridge.passes.base import Pass
 from nirbridge.passes.pacemaker import Pacemakers
 from nirbridge.passes.twin import TwinSynapses
@@ -114,7 +114,7 @@ def convert(
         else:
             calibration = to_raster(calibration, channels(graph), how.dt)
     counts = None if calibration is None else check_raster(calibration, channels(graph))
-    lowered, network = _lower_to_fit(graph, how, chip, exact, balance)
+    lowered, network = lower_to_fit(graph, how, chip, exact, balance)
 
     def deployment(form: Form | None = None) -> Deployment:
         shaped, placed = _shaped(lowered, network, chip, form)
@@ -166,7 +166,7 @@ def _shaped(
     """The network with what a fitted form needs: second synapses, biases as weights."""
     if form is None:
         return lowered, network
-    steps: list[Pass] = [TwinSynapses()] if chip.synapses.value > 1 else []
+    steps: list[Pass] = [TwinSynapses(chip.synapses.value > 1)]
     if form.once:
         steps.append(Pacemakers(chip.fan_out.value))
     graph, journal = lowered.graph, lowered.journal
@@ -177,33 +177,6 @@ def _shaped(
     placed = place(shaped, chip)
     refuse_all(fits(placed, chip))
     return shaped, placed
-
-
-def _lower_to_fit(
-    graph: nir.NIRGraph,
-    how: Dynamics,
-    chip: ChipSpec,
-    exact: bool | None,
-    balance: bool | None,
-) -> tuple[Lowered, Network]:
-    """Lower and place; what the caller leaves open is done the best way that fits the chip."""
-    choices = product(
-        (True, False) if exact is None else (exact,),
-        (True, False) if balance is None else (balance,),
-    )
-    problems: list[Diagnostic] = []
-    for chosen in sorted(choices, key=lambda c: (c.count(False), c)):
-        lowered = lower(graph, how, passes(*chosen, chip.fan_out.value))
-        try:
-            network = place(lowered, chip)
-        except Refused as refusal:
-            found = list(refusal.diagnostics)
-        else:
-            found = fits(network, chip)
-            if not found:
-                return lowered, network
-        problems = found  # of the cheapest way, which comes last
-    raise Refused(problems)
 
 
 def _biases(network: Network, chip: ChipSpec) -> tuple[Network, list[Note]]:

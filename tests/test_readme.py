@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.conftest import ROOT
@@ -25,8 +26,10 @@ PROGRAMS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder in which ``graphs/`` is found, and nothing else."""
+    """A folder in which ``graphs/`` is found, and typical input."""
     (tmp_path / "graphs").symlink_to(ROOT / "graphs")
+    with np.load(ROOT / "graphs" / "digits.npz") as digits:
+        np.savez(tmp_path / "typical.npz", x=digits["x"][:20])
     return tmp_path
 
 

@@ -61,7 +61,8 @@ def calibrate(
     counts = raster if raster.ndim == 3 else raster[None]
     if not counts.size:
         raise refuse("NB801", node="calibration", limit="one step, one sample", found=counts.shape)
-    scores, best = _best(forms, counts)
+    scores = _scores(forms, counts)
+    best = int(np.argmin([s.total for s in scores]))
     label, chosen = forms[best]
     notes = [
         _note(f"from {forms[0][0]}: {scores[0]}", scores[0]),
@@ -79,19 +80,20 @@ def calibrate(
 
 
 def choose(forms: Sequence[Form], raster: NDArray[Any]) -> Deployment:
-    """The form that keeps nearest to the trained network on a raster; the first one of equals."""
+    """The form nearest to the trained network on random spikes; the first one of equals."""
     if len(forms) == 1:
         return forms[0][1]
-    scores, best = _best(forms, raster)
+    distances = [s.distance for s in _scores(forms, raster)]
+    best = int(np.argmin(distances))
     label, chosen = forms[best]
-    note = Note("fit", "", f"form, by random spikes: {label}; {scores[best]}", scores[best].total)
+    text = f"form, by outputs and hidden spikes on random spikes: {label}"
+    note = Note("fit", "", text, distances[best], "of their counts")
     return replace(chosen, journal=(*chosen.journal, note))
 
 
-def _best(forms: Sequence[Form], counts: NDArray[Any]) -> tuple[list[Score], int]:
+def _scores(forms: Sequence[Form], counts: NDArray[Any]) -> list[Score]:
     judge = Judge(forms[0][1], counts)
-    scores = [judge.score(d.config, d) for _, d in forms]
-    return scores, int(np.argmin([s.total for s in scores]))
+    return [judge.score(d.config, d) for _, d in forms]
 
 
 def _outputs(chosen: Deployment, judge: Judge, score: Score) -> tuple[Any, Score]:

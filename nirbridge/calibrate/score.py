@@ -37,8 +37,13 @@ class Score:
 
     @property
     def total(self) -> float:
-        """What is made small."""
+        """What is made small on typical input."""
         return self.differing + self.lead + OUTPUTS * self.outputs + HIDDEN * self.hidden
+
+    @property
+    def distance(self) -> float:
+        """What is made small on random input, on which a decision means nothing."""
+        return self.outputs + self.hidden
 
     def __str__(self) -> str:
         return (

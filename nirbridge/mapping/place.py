@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge.diagnostics import Diagnostic, diagnose, refuse_all
+from nirbridge.diagnostics import Diagnostic, Refused, diagnose, refuse_all
 from nirbridge.dynamics import GRID_KEY, Dynamics
 from nirbridge.graph.nodes import SPIKING, canonical_step, is_neuron, kind
 from nirbridge.graph.topology import Topology
 from nirbridge.mapping.aliases import find_aliases
+from nirbridge.mapping.order import blocks, find_order, misplaced, reordered, sorting, upwards
 from nirbridge.passes import Lowered
+from nirbridge.passes.arrange import Arrange
 from nirbridge.passes.dead import kept_neurons
 from nirbridge.passes.relay import is_relay
 from nirbridge.passes.schedule import latencies
@@ -32,7 +34,8 @@ class Population:
     """Neurons of one node: hardware ids ``first`` to ``first + size``, in the node's order.
 
     ``latency`` is how many steps after the source's own stepping its spikes come on the chip.
-    ``kept`` lists the node's neurons that are left, where some were removed as dead. ``end``
+    ``kept`` lists the node's neurons in chip order, where some were removed as dead, or moved.
+    ``end``
     is the Output that an output population feeds, which ``readout`` says is read by the membrane.
     ``relay`` marks neurons that repeat others.
     """
@@ -194,20 +197,45 @@ def channels(graph: nir.NIRGraph) -> dict[str, slice]:
 def place(lowered: Lowered, chip: ChipSpec) -> Network:
     """Give every neuron its id: hidden populations in topological order, then the outputs.
 
+    Where input or outputs reach only some hidden neurons, in the order nearest to it with which
+    they reach all they must; where there is none with aliases, one without.
+
     Raises
     ------
     Refused
-        NB402 or NB608, for what is left in the graph that has no place, and NB601 to NB603 where
-        there are too many channels or neurons.
+        NB402 or NB608, for what is left in the graph that has no place, NB601 to NB603 where
+        there are too many channels or neurons, NB609 to NB611 where no order does.
 
     """
     graph, dynamics = lowered.graph, lowered.dynamics
     topology = Topology(graph, dynamics.layer_delay)
     refuse_all(_misfits(graph, topology))
     placement = _placement(graph, topology)
+    refuse_all(_over(placement, channels(graph), chip))
+    for aliased in (True, False) if chip.aliases.value else (False,):
+        network = _network(lowered, topology, placement, aliased)
+        order = find_order(blocks(network, chip), chip, upwards(network))
+        if order is not None:
+            return reordered(network, order)
+    raise Refused(misplaced(blocks(network, chip), chip))
+
+
+def sort_neurons(lowered: Lowered, chip: ChipSpec) -> Lowered:
+    """The same network with neurons sorted within populations, for what :func:`place` refuses."""
+    graph = lowered.graph
+    topology = Topology(graph, lowered.dynamics.layer_delay)
+    network = _network(lowered, topology, _placement(graph, topology), aliased=False)
+    orders = {block.name: sorting(block) for block in blocks(network, chip)}
+    changed, notes = Arrange(orders).run(graph, lowered.dynamics)
+    return replace(lowered, graph=changed, journal=(*lowered.journal, *notes))
+
+
+def _network(
+    lowered: Lowered, topology: Topology, placement: Placement, aliased: bool
+) -> Network:
+    graph, dynamics = lowered.graph, lowered.dynamics
     spans = {p.name: p for p in placement.populations}
     inputs = channels(graph)
-    refuse_all(_over(placement, inputs, chip))
     h, o = placement.n_hidden, placement.n_out
     weights_in = np.zeros((sum(s.stop - s.start for s in inputs.values()), h, 2))
     weights_rec, weights_out = np.zeros((h, h, 2)), np.zeros((h, o))
@@ -221,7 +249,7 @@ def place(lowered: Lowered, chip: ChipSpec) -> Network:
         else:
             weights_rec[spans[source].ids, target.ids, link.synapse] = block
     aliases = np.full(h, -1, np.int32)
-    if chip.aliases.value:
+    if aliased:
         spots = [p.ids for p in placement.hidden]
         aliases, weights_rec, weights_out = find_aliases(spots, weights_rec, weights_out)
     return Network(

@@ -195,11 +195,24 @@ def target(name: str | ChipSpec) -> ChipSpec:
     Raises
     ------
     Refused
-        NB806 if there is no chip of that name.
+        NB806 if there is no chip of that name, or if a record has another arithmetic than
+        configurations with its name are run by.
 
     """
     if isinstance(name, ChipSpec):
+        known = arithmetic(name.name)
+        if name.arithmetic != known:
+            limit = f"arithmetic {known} for the name {name.name!r}"
+            raise refuse("NB806", node="target", limit=limit, found=name.arithmetic)
         return name
     if name not in TARGETS:
         raise refuse("NB806", node="target", limit=", ".join(TARGETS), found=repr(name))
     return TARGETS[name]
+
+
+def arithmetic(name: str) -> str:
+    """Version of the time step that a configuration for that chip is run by.
+
+    ``v2`` for chips that are not listed here.
+    """
+    return TARGETS[name].arithmetic if name in TARGETS else "v2"

@@ -22,6 +22,7 @@ from nirbridge.torch.speed import generator_of, quick
 
 Tensor = torch.Tensor
 
+OTHERS = 0.1  # thresholds, or shifts of a decay: what is not a weight
 LARGEST = 1e3  # norm of all gradients; usual ones are below 200
 NOISY = 5  # perturbed chips that judge a training with noise
 
@@ -69,6 +70,18 @@ class Progress:
         self.scores.append(score)
 
 
+def size(name: str, parameter: Tensor) -> float:
+    """What a step of the optimiser is relative to.
+
+    A step of Adam is as large as its rate, whatever the parameter. Slow neurons have weights a
+    hundred times smaller than fast ones, which a fixed step destroys.
+    """
+    used = parameter.detach()[parameter.detach() != 0]
+    if name.startswith("weights") and used.numel():
+        return float(used.square().mean().sqrt())
+    return OTHERS
+
+
 def copied(module: XyloModule) -> dict[str, Tensor]:
     """The parameters by name, as they are now."""
     return {name: value.detach().cpu().clone() for name, value in module.named_parameters()}
@@ -92,9 +105,12 @@ class Trainer:
         share = self.settings.validation
         n = min(max(round(share * len(order)), int(share > 0)), len(order) - 1)
         self.train, self.held = order[n:], order[:n] if n else order
-        trained = [p for p in self.module.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.Adam(trained, lr=self.settings.rate)
-        self.device = trained[0].device
+        self.optimiser = torch.optim.Adam(
+            {"params": [p], "lr": self.settings.rate * size(name, p)}
+            for name, p in self.module.named_parameters()
+            if p.requires_grad
+        )
+        self.device = next(self.module.parameters()).device
 
     def epoch(self, number: int) -> None:
         """Go through the samples once; what is drawn depends on seed and number alone."""
