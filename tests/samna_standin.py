@@ -349,6 +349,8 @@ def make(
         EventFilterGraph=_Graph,
     )
     if lenient:
+        for name in ("samna.afe2", "samna.afe2.configuration"):
+            modules[name] = _module(name)
         for module in modules.values():
             module.__class__ = _Lenient
     return modules
