@@ -183,13 +183,20 @@ def network(config: XyloConfig) -> dict[str, Any]:
     """
     refuse_all(config.violations())
     part, chip = samna_chip(config.target), target(config.target)
-    w_in = config.weights_in[:, input_neurons(config, chip)]
-    shared: dict[str, Any] = {
+    w_in, w_rec = config.weights_in[:, input_neurons(config, chip)], config.weights_rec
+    two = chip.synapses.value > 1
+    used = {"synapse2_enable": bool(w_in[:, :, 1].any() or w_rec[:, :, 1].any())} if two else {}
+
+    def layer(shift: int, weights: NDArray[np.int8]) -> dict[str, Any]:
+        second = {"syn2_weights": weights[:, :, 1]} if two else {}
+        return {"weight_bit_shift": shift, "weights": weights[:, :, 0], **second}
+
+    return {
+        **used,
         "bias_enable": bool(config.bias.any() or config.bias_out.any()),
-        "input": {"weight_bit_shift": config.weight_shift_in, "weights": w_in[:, :, 0]},
+        "input": layer(config.weight_shift_in, w_in),
         part.hidden: {
-            "weight_bit_shift": config.weight_shift_rec,
-            "weights": config.weights_rec[:, :, 0],
+            **layer(config.weight_shift_rec, w_rec),
             "neurons": _hidden(config, chip),
             "aliasing": bool((config.aliases >= 0).any()),
         },
@@ -199,12 +206,6 @@ def network(config: XyloConfig) -> dict[str, Any]:
             "neurons": _readout(config),
         },
     }
-    if chip.synapses.value < 2:
-        return shared
-    shared["input"]["syn2_weights"] = w_in[:, :, 1]
-    shared[part.hidden]["syn2_weights"] = config.weights_rec[:, :, 1]
-    used = bool(w_in[:, :, 1].any() or config.weights_rec[:, :, 1].any())
-    return {"synapse2_enable": used, **shared}
 
 
 def _hidden(config: XyloConfig, chip: ChipSpec) -> list[dict[str, Any]]:
@@ -247,16 +248,16 @@ def to_samna(config: XyloConfig) -> dict[str, Any]:
         As :func:`network`.
 
     """
-    found = _encoded(network(config))
-    content = {"operationMode": 0, **found}
+    found = {"operationMode": 0, **_encoded(network(config))}
     if samna_chip(config.target).hidden == "reservoir":  # of which a whole file is known
+        switches = {name: value for name, value in found.items() if not isinstance(value, dict)}
         debug = {
             **_DEBUG,
             "isyn2ClockEnable": found["synapse2Enable"],
             "biasClockEnable": found["biasEnable"],
         }
-        content |= {**_RUN_TIME, "debug": debug}
-    return {ROOT: content}
+        found = {**switches, **_RUN_TIME, **found, "debug": debug}  # in the order of that file
+    return {ROOT: found}
 
 
 def _encoded(value: Any, section: str = "") -> Any:
