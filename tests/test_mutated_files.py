@@ -82,3 +82,14 @@ def test_rasters(suffix: str, tmp_path: Path) -> None:
         refused, read_well = survives(original, place, lambda: read_raster(place, 2, 1e-4), 150)
     assert refused > 10
     assert refused + read_well == 150
+
+
+@pytest.mark.parametrize("name", ["rockpool.npz", "rockpool.json", "samna.json"])
+def test_configurations_of_other_tools(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "good"
+    convert(read(GOOD)).save(folder, formats=["rockpool", "samna"])
+    place = tmp_path / name
+    refused, _ = survives(
+        folder / name, place, lambda: nirbridge.read_config(place, "xylo-audio-2", 1e-4), 300
+    )
+    assert refused > 60
