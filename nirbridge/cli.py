@@ -64,6 +64,10 @@ def convert(
         Path | None, typer.Option(metavar="FILE", help="Typical input, without labels.")
     ] = None,
     node: DataNode = None,
+    prune: Annotated[
+        str | None,
+        typer.Option(help="What to give up where the chip has too little room: fan-out."),
+    ] = None,
     force: Force = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the journal.")] = False,
     as_json: AsJson = False,
@@ -89,6 +93,7 @@ def convert(
         dt=dt,
         method=method,
         calibration=typical,
+        prune=prune,
         track=bar("calibrating"),
         **words,
     )

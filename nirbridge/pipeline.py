@@ -15,7 +15,7 @@ from nirbridge.data import to_raster
 from nirbridge.deployment import Deployment
 from nirbridge.diagnostics import Refused, refuse, refuse_all
 from nirbridge.dynamics import Dynamics
-from nirbridge.fitting import lower_to_fit
+from nirbridge.fitting import check_prune, lower_to_fit, pruner
 from nirbridge.graph.read import repairs
 from nirbridge.graph.verify import verify
 from nirbridge.intformat import INT16
@@ -49,6 +49,7 @@ def convert(
     calibration: Any = None,
     exact: bool | None = None,
     balance: bool | None = None,
+    prune: str | None = None,
     track: Track | None = None,
     **words: Any,
 ) -> Deployment:
@@ -78,6 +79,10 @@ def convert(
     balance
         Whether paths of unequal length are made equal by relay neurons; else the journal only
         says how far they are apart. By default they are if the result fits the chip.
+    prune
+        ``"fan-out"``: where there are too many recurrent weights for the chip, those of the
+        smallest effect are removed, measured on the calibration raster, or else on random spikes;
+        the journal says how many, and what they amount to.
     track
         Wraps the numbers of the steps of a calibration, to show progress.
     words
@@ -93,6 +98,7 @@ def convert(
     """
     chip = find_target(target)
     check_method(method)
+    check_prune(prune)
     if method == "calibrate" and calibration is None:
         raise refuse("NB502", node="calibration", limit="a raster", found="none")
     refuse_all(verify(graph))
@@ -105,7 +111,7 @@ def convert(
     notes.append(Note("time", "", f"dt = {how.dt:g} s, {source_of_dt(graph, dt, dynamics)}"))
     if isinstance(calibration, nir.NIRGraphData):
         if method == "calibrate":
-            at = partial(convert, target=target, exact=exact, balance=balance)
+            at = partial(convert, target=target, exact=exact, balance=balance, prune=prune)
             step = best_step(
                 graph, how, calibration, channels(graph), lambda g, d: at(g, dynamics=d)
             )
@@ -114,7 +120,8 @@ def convert(
         else:
             calibration = to_raster(calibration, channels(graph), how.dt)
     counts = None if calibration is None else check_raster(calibration, channels(graph))
-    lowered, network = lower_to_fit(graph, how, chip, exact, balance)
+    give_up = None if prune is None else pruner(graph, how, chip, counts)
+    lowered, network = lower_to_fit(graph, how, chip, exact, balance, give_up)
 
     def deployment(form: Form | None = None) -> Deployment:
         shaped, placed = _shaped(lowered, network, chip, form)
@@ -163,12 +170,18 @@ def _possible(
 def _shaped(
     lowered: Lowered, network: Network, chip: ChipSpec, form: Form | None
 ) -> tuple[Lowered, Network]:
-    """The network with what a fitted form needs: second synapses, biases as weights."""
-    if form is None:
+    """The network with what a fitted form, or a chip without biases, needs.
+
+    That is second synapses, and biases as weights: a constant channel does not reach outputs.
+    """
+    steps: list[Pass] = []
+    if form is not None:
+        steps.append(TwinSynapses(chip.synapses.value > 1))
+    no_biases = not chip.bias_bits.value and bool(network.outputs.c.any())
+    if no_biases or (form is not None and form.once):
+        steps.append(Pacemakers(chip.fan_out.value, 1.0 if chip.bias_bits.value else 1.5))
+    if not steps:
         return lowered, network
-    steps: list[Pass] = [TwinSynapses(chip.synapses.value > 1)]
-    if form.once:
-        steps.append(Pacemakers(chip.fan_out.value))
     graph, journal = lowered.graph, lowered.journal
     for each in steps:
         graph, notes = each.run(graph, lowered.dynamics)
