@@ -9,18 +9,24 @@ from itertools import product
 from typing import Any
 
 import nir
+import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.calibrate import random_spikes
 from nirbridge.calibrate.fan_out import prune_to_fit
-from nirbridge.diagnostics import Diagnostic, Refused, refuse
+from nirbridge.diagnostics import Diagnostic, Refused, refuse, refuse_all
 from nirbridge.dynamics import Dynamics
 from nirbridge.journal import Note
+from nirbridge.mapping.constant import with_constant_channel
 from nirbridge.mapping.fits import fits
 from nirbridge.mapping.place import Network, place, sort_neurons
 from nirbridge.passes import Lowered, lower, passes
+from nirbridge.passes.base import Pass
 from nirbridge.passes.fan_out import Mask, Pair
 from nirbridge.passes.lower import NORMAL_FORM
+from nirbridge.passes.pacemaker import Pacemakers
+from nirbridge.passes.twin import TwinSynapses
+from nirbridge.quantize.fit import Form
 from nirbridge.targets import ChipSpec
 from nirbridge.targets.fit import demand
 
@@ -97,6 +103,39 @@ def pruner(
         return replace(lowered, journal=journal), network
 
     return prune
+
+
+def shaped(
+    lowered: Lowered, network: Network, chip: ChipSpec, form: Form | None
+) -> Placed:
+    """The network with what a fitted form, or a chip without biases, needs.
+
+    That is second synapses, and biases as weights: a constant channel does not reach outputs.
+    """
+    steps: list[Pass] = []
+    if form is not None:
+        steps.append(TwinSynapses(chip.synapses.value > 1))
+    no_biases = not chip.bias_bits.value and bool(network.outputs.c.any())
+    if no_biases or (form is not None and form.once):
+        steps.append(Pacemakers(chip.fan_out.value, 1.0 if chip.bias_bits.value else 1.5))
+    if not steps:
+        return lowered, network
+    graph, journal = lowered.graph, lowered.journal
+    for each in steps:
+        graph, notes = each.run(graph, lowered.dynamics)
+        journal = (*journal, *notes)
+    formed = replace(lowered, graph=graph, journal=journal)
+    placed = place(formed, chip)
+    refuse_all(fits(placed, chip))
+    return formed, placed
+
+
+def settle_biases(network: Network, chip: ChipSpec) -> tuple[Network, list[Note]]:
+    """Leave the biases to the quantiser, unless the chip has none or they are out of its range."""
+    largest = max(np.abs(network.hidden.c).max(initial=0), np.abs(network.outputs.c).max(initial=0))
+    if largest == 0 or (chip.bias_bits.value and largest <= chip.bias_range[1]):
+        return network, []
+    return with_constant_channel(network, chip)
 
 
 def check_prune(prune: str | None) -> None:

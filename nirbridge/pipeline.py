@@ -15,20 +15,13 @@ from nirbridge.data import to_raster
 from nirbridge.deployment import Deployment
 from nirbridge.diagnostics import Refused, refuse, refuse_all
 from nirbridge.dynamics import Dynamics
-from nirbridge.fitting import check_prune, lower_to_fit, pruner
+from nirbridge.fitting import check_prune, lower_to_fit, pruner, settle_biases, shaped
 from nirbridge.graph.read import repairs
 from nirbridge.graph.verify import verify
 from nirbridge.intformat import INT16
 from nirbridge.journal import Note
-from nirbridge.mapping.constant import with_constant_channel
-from nirbridge.mapping.fits import fits
 from nirbridge.mapping.lift import lift
 from nirbridge.mapping.limits import violations
-from nirbridge.mapping.place import Network, place
-from nirbridge.passes import Lowered
-from nirbridge.passes.base import Pass
-from nirbridge.passes.pacemaker import Pacemakers
-from nirbridge.passes.twin import TwinSynapses
 from nirbridge.progress import Track
 from nirbridge.quantize import quantize
 from nirbridge.quantize.fit import Form, fires_once, forms
@@ -124,17 +117,17 @@ def convert(
     lowered, network = lower_to_fit(graph, how, chip, exact, balance, give_up)
 
     def deployment(form: Form | None = None) -> Deployment:
-        shaped, placed = _shaped(lowered, network, chip, form)
-        placed, moved = _biases(placed, chip)
+        formed, placed = shaped(lowered, network, chip, form)
+        placed, moved = settle_biases(placed, chip)
         made = quantize(placed, chip, method, form)
         refuse_all(violations(made.config, chip, placed.placement.hidden_names()))
-        spots = (placed.placement, shaped.graph, how.dt, placed.aliases)
+        spots = (placed.placement, formed.graph, how.dt, placed.aliases)
         return Deployment(
             config=made.config,
-            lowered=shaped.graph,
+            lowered=formed.graph,
             shifted=lift(made.shifted, *spots),
             deployed=lift(made.rounded, *spots),
-            journal=(*notes, *shaped.journal, *moved, *made.notes),
+            journal=(*notes, *formed.journal, *moved, *made.notes),
             source=how.attach(graph),
             dynamics=how,
             placement=placed.placement,
@@ -165,39 +158,6 @@ def _possible(
         if form is None or not form.once:
             raise
         return None
-
-
-def _shaped(
-    lowered: Lowered, network: Network, chip: ChipSpec, form: Form | None
-) -> tuple[Lowered, Network]:
-    """The network with what a fitted form, or a chip without biases, needs.
-
-    That is second synapses, and biases as weights: a constant channel does not reach outputs.
-    """
-    steps: list[Pass] = []
-    if form is not None:
-        steps.append(TwinSynapses(chip.synapses.value > 1))
-    no_biases = not chip.bias_bits.value and bool(network.outputs.c.any())
-    if no_biases or (form is not None and form.once):
-        steps.append(Pacemakers(chip.fan_out.value, 1.0 if chip.bias_bits.value else 1.5))
-    if not steps:
-        return lowered, network
-    graph, journal = lowered.graph, lowered.journal
-    for each in steps:
-        graph, notes = each.run(graph, lowered.dynamics)
-        journal = (*journal, *notes)
-    shaped = replace(lowered, graph=graph, journal=journal)
-    placed = place(shaped, chip)
-    refuse_all(fits(placed, chip))
-    return shaped, placed
-
-
-def _biases(network: Network, chip: ChipSpec) -> tuple[Network, list[Note]]:
-    """Leave the biases to the quantiser, unless the chip has none or they are out of its range."""
-    largest = max(np.abs(network.hidden.c).max(initial=0), np.abs(network.outputs.c).max(initial=0))
-    if largest == 0 or (chip.bias_bits.value and largest <= chip.bias_range[1]):
-        return network, []
-    return with_constant_channel(network, chip)
 
 
 def channels(graph: nir.NIRGraph) -> int:
