@@ -168,12 +168,14 @@ RULES: dict[str, Rule] = {
     "NB604": Rule(
         "fit",
         "a hidden neuron reaches a limited number of hidden neurons",
-        "prune the recurrent weights, or train with sparse ones",
+        'remove the weights of the smallest effect: --prune fan-out, prune="fan-out"; or train '
+        "with sparse ones",
     ),
     "NB605": Rule(
         "fit",
         "the recurrent connections fit the chip's memory",
-        "prune the recurrent weights, or train with sparse ones",
+        'remove the weights of the smallest effect: --prune fan-out, prune="fan-out"; or train '
+        "with sparse ones",
     ),
     "NB606": Rule(
         "fit",

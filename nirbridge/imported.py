@@ -47,8 +47,8 @@ def imported(config: XyloConfig, origin: str = "") -> Deployment:
         (Population(READOUT, 0, config.n_out, end=OUTPUT),),
     )
     shifts = (config.weight_shift_in, config.weight_shift_rec, config.weight_shift_out)
-    units = (x.astype(np.int64) for x in (config.threshold, config.threshold_out))
-    applied = Applied.of(config, Grid(*units, shifts))
+    hidden, outputs = (x.astype(np.int64) for x in (config.threshold, config.threshold_out))
+    applied = Applied.of(config, Grid(hidden, outputs, shifts))
     applied = replace(  # a decay of 0 is left only where no weight uses the synapse
         applied,
         dash_syn=np.maximum(applied.dash_syn, 1),

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from copy import copy
 from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -71,7 +71,7 @@ def every(check: Check) -> Check:
 class Strict:
     """Fields with types; anything else is refused, lists come as copies."""
 
-    fields: dict[str, tuple[Check, Callable[[], Any]]] = {}
+    fields: ClassVar[dict[str, tuple[Check, Callable[[], Any]]]] = {}
 
     def __init__(self) -> None:
         for name, (_, default) in self.fields.items():
@@ -126,7 +126,7 @@ def _configuration(part: SamnaChip, second: bool) -> ModuleType:
     range_ = type("NeuronRange", (), {"__init__": lambda s, a, b: setattr(s, "ends", (a, b))})
     Neuron, Output = strict(part.neuron, **hidden), strict("OutputNeuron", **neuron)
     monitor = every(whole(0, 1023)) if part.monitors == "list" else optional(of(range_))
-    debug = {name: SWITCH for name in part.clocks}
+    debug = dict.fromkeys(part.clocks, SWITCH)
     for name in ("v_mem", "i_syn", "spike", *(["i_syn2"] if second else [])):
         empty: Callable[[], Any] = list if part.monitors == "list" else lambda: None
         debug[f"monitor_neuron_{name}"] = (monitor, empty)
@@ -300,12 +300,12 @@ def make(
     an answer), ``refuses`` (its validator), ``old`` (a class without biases).
     """
     faults = faults or set()
-    samna = _module("samna")
+    samna: Any = _module("samna")
     samna.__version__ = "stand-in"
-    modules = {"samna": samna}
+    modules: dict[str, ModuleType] = {"samna": samna}
     boards = {}
-    for name, part in SAMNA.items():
-        module = _module(f"samna.{part.module}")
+    for part in SAMNA.values():
+        module: Any = _module(f"samna.{part.module}")
         second = part.module != "xyloImu"
         configuration = _configuration(part, second)
         if "old" in faults:
@@ -351,8 +351,8 @@ def make(
     if lenient:
         for name in ("samna.afe2", "samna.afe2.configuration"):
             modules[name] = _module(name)
-        for module in modules.values():
-            module.__class__ = _Lenient
+        for each in modules.values():
+            each.__class__ = _Lenient
     return modules
 
 
@@ -363,7 +363,7 @@ class _Graph:
             return nodes
         kinds = {part.filter for part in SAMNA.values()}
         assert others[0] in kinds
-        return [board, SimpleNamespace(set_desired_type=lambda name: None), board]
+        return [board, SimpleNamespace(set_desired_type=lambda _: None), board]
 
     def start(self) -> None:
         pass

@@ -101,7 +101,7 @@ def test_there_and_back(
         (["import", "{folder}/rockpool.npz", "-o", "{new}/out"], "NB806"),
         (["import", "{folder}/rockpool.npz", "-o", "{new}/out", "--target", "no"], "NB806"),
         (["import", "{folder}/samna.json", "-o", "{new}/out"], "NB301"),
-        (["import", "{folder}/deployment.json", "-o", "{new}/out", "--target", "xylo-imu"], "NB705"),
+        (["import", "{folder}/samna.txt", "-o", "{new}/out"], "NB705"),
         (["import", "{folder}/config.json", "-o", "{folder}"], "NB805"),
         (["import", "{folder}/config.json", "-o", "{new}/out", "--dt", "nan"], "NB703"),
         (["deploy", "{new}/gone", "--input", str(RASTER)], "NB101"),

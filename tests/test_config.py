@@ -492,7 +492,7 @@ def test_fan_out_counts_pairs_over_both_synapses() -> None:
     made = config(N_IN, 70, N_OUT, weights_rec=weights)
     (found,) = made.violations()
     assert (found.code, found.node) == ("NB604", "hidden[7]")
-    assert found.found.startswith("65 (1 ")
+    assert found.found.startswith("65, 1 too many (1 ")
     assert "64 hidden targets" in found.limit
     assert replace(made, weights_rec=put(weights, (7, 0), 0)).violations() == []
     assert violations(made, "xylo-audio-2", [f"layer.{i}" for i in range(70)])[0].node == "layer.7"
@@ -507,7 +507,7 @@ def test_entries_count_pairs_over_both_synapses() -> None:
     assert made.violations() == []
     weights[500, 0, 1] = 1
     (found,) = replace(made, weights_rec=weights).violations()
-    assert (found.code, found.found) == ("NB605", "32001")
+    assert (found.code, found.found) == ("NB605", "32001, 1 too many")
 
 
 @pytest.mark.parametrize(

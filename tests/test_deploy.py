@@ -131,7 +131,7 @@ def test_a_device_that_answers_something_else(answer: dict[str, Any]) -> None:
     right = np.zeros((9, made.config.n_out), np.uint8)
     words = {"right": right, "floats": right + 0.5}
     full = {k: words[v] if isinstance(v, str) else v for k, v in answer.items()}
-    device.run = lambda counts: full  # type: ignore[method-assign]
+    device.run = lambda _: full  # type: ignore[method-assign]
     with pytest.raises(Refused) as refused:
         deploy(made, raster(made), device)
     assert codes(refused) == ["NB907"]
@@ -209,7 +209,9 @@ def test_no_board_and_no_library() -> None:
     assert "pip install samna" in refused.value.diagnostics[0].remedy
 
 
-@pytest.mark.parametrize(("fault", "text"), [("refuses", "too many neurons"), ("old", "v_mem_bias")])
+@pytest.mark.parametrize(
+    ("fault", "text"), [("refuses", "too many neurons"), ("old", "v_mem_bias")]
+)
 def test_what_the_library_does_not_take(fault: str, text: str) -> None:
     with (
         samna_standin.present(samna_standin.make(faults={fault})),

@@ -213,18 +213,20 @@ def test_what_the_chip_cannot_hold_is_not_exported(chip: str) -> None:
 
 def wide(n: int, chip: str) -> XyloConfig:
     """Input into more hidden neurons than the chip gives it."""
+    fields: dict[str, Any] = {
+        **{name: np.full(n, 2) for name in ("dash_mem", "dash_syn", "dash_syn_2")},
+        **{name: [2] for name in ("dash_mem_out", "dash_syn_out")},
+        "threshold": np.full(n, 9, np.int16),
+        "threshold_out": np.full(1, 9, np.int16),
+        "bias": np.zeros(n, int),
+        "bias_out": [0],
+        "aliases": np.full(n, -1),
+    }
     return XyloConfig(
         weights_in=np.ones((1, n, 2), np.int8) * np.array([1, 0], np.int8),
         weights_rec=np.zeros((n, n, 2), np.int8),
         weights_out=np.zeros((n, 1), np.int8),
-        **{name: np.full(n, 2) for name in ("dash_mem", "dash_syn", "dash_syn_2")},
-        dash_mem_out=[2],
-        dash_syn_out=[2],
-        threshold=np.full(n, 9, np.int16),
-        threshold_out=np.full(1, 9, np.int16),
-        bias=np.zeros(n, int),
-        bias_out=[0],
-        aliases=np.full(n, -1),
+        **fields,
         dt=1e-3,
         target=chip,
     )

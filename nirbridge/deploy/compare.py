@@ -165,6 +165,6 @@ def _row(name: str, answers: list[dict[str, NDArray[Any]]], simulated: Recording
     places = np.argwhere(device != expected)
     first = None
     if len(places):
-        place = tuple(places[0].tolist())
-        first = First(*place, int(device[place]), int(expected[place]))
+        sample, step, neuron = place = tuple(places[0].tolist())
+        first = First(sample, step, neuron, int(device[place]), int(expected[place]))
     return Row(name, int(expected.size), len(places), first)

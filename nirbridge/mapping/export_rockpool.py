@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.diagnostics import diagnose, refuse, refuse_all
-from nirbridge.intformat import DASH, INT8, INT16, SHIFT, THRESHOLD, IntFormat
+from nirbridge.intformat import DASH, INT8, INT16, THRESHOLD, IntFormat
 from nirbridge.mapping.config import MOST_WEIGHTS, XyloConfig, as_array, shown
 from nirbridge.targets import ChipSpec, target
 
@@ -227,7 +227,7 @@ def _fitting(name: str, array: NDArray[np.integer[Any]]) -> NDArray[Any]:
 def _bias(spec: Mapping[str, Any], n_hidden: int) -> NDArray[np.integer[Any]]:
     """The hidden biases, by either of their names."""
     given = [_whole(name, spec[name]) for name in BIASES if name in spec]
-    if len(given) == 2 and not np.array_equal(*given):
+    if len(given) == 2 and not np.array_equal(given[0], given[1]):
         limit = "the same values by both names, bias and bias_hidden"
         raise refuse("NB705", node="bias", limit=limit, found="different ones")
     return given[0] if given else np.zeros(n_hidden, np.int64)

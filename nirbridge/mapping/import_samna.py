@@ -74,6 +74,7 @@ def from_samna(content: Any, dt: float | None, chip: str | None = None) -> XyloC
         for place, size in sizes
         if size > n
     )
+    none, none_out = np.zeros(n, np.int64), np.zeros(n_out, np.int64)
     used = _flag(root, "biasEnable")
     return XyloConfig(
         weights_in=np.pad(w_in, ((0, 0), (0, n - w_in.shape[1]), (0, 0))),
@@ -81,14 +82,14 @@ def from_samna(content: Any, dt: float | None, chip: str | None = None) -> XyloC
         weights_out=np.pad(w_out, ((n - len(w_out), 0), (0, 0))),
         dash_mem=hidden["vMemDecay"],
         dash_syn=hidden["iSynDecay"],
-        dash_syn_2=hidden["iSyn2Decay"] if second else [1] * n,
+        dash_syn_2=hidden["iSyn2Decay"] if second else none + 1,
         dash_mem_out=outputs["vMemDecay"],
         dash_syn_out=outputs["iSynDecay"],
         threshold=hidden["threshold"],
         threshold_out=outputs["threshold"],
-        bias=hidden["vMemBias"] if used else [0] * n,
-        bias_out=outputs["vMemBias"] if used else [0] * n_out,
-        aliases=_aliases(parts[section], hidden["aliasTarget"], section),
+        bias=hidden["vMemBias"] if used else none,
+        bias_out=outputs["vMemBias"] if used else none_out,
+        aliases=np.array(_aliases(parts[section], hidden["aliasTarget"], section), np.int64),
         weight_shift_in=_integer(_need(parts["input"], "weightBitShift", "input"), "input"),
         weight_shift_rec=_integer(_need(parts[section], "weightBitShift", section), section),
         weight_shift_out=_integer(_need(parts["readout"], "weightBitShift", "readout"), "readout"),
@@ -107,8 +108,8 @@ def _chip(root: dict[str, Any], given: str | None) -> str:
         if part.hidden in sections and (target(name).synapses.value > 1) == second
     ]
     if len(fitting) != 1:
-        limit = f"one of the sections {sorted({p.hidden for p in SAMNA.values()})}, with what it has"
-        raise refuse("NB705", limit=limit, found=str(sorted(root, key=str))[:80])
+        limit = f"one of the sections {sorted({part.hidden for part in SAMNA.values()})}"
+        raise refuse("NB705", limit=limit, found=shown(sorted(root, key=str)))
     if given is not None and given != fitting[0]:
         limit = f"{fitting[0]}, by its sections"
         raise refuse("NB705", node="target", limit=limit, found=given)
@@ -179,7 +180,7 @@ def _matrix(content: Any, place: str) -> NDArray[np.int8]:
     if not whole or rows * columns != len(array) or steps != [columns, 1]:
         limit = f"rows x columns = {len(array)} values, row by row"
         raise refuse("NB701", node=place, limit=limit, found=shown((rows, columns, steps)))
-    return array.reshape(rows, columns)
+    return np.asarray(array, np.int8).reshape(rows, columns)
 
 
 def _neurons(content: dict[str, Any], place: str, names: set[str]) -> dict[str, Any]:

@@ -71,19 +71,19 @@ def _connections(config: XyloConfig, spec: ChipSpec, label: Sequence[str]) -> li
     over = np.flatnonzero(fan_out > spec.fan_out.value)
     if len(over):
         worst = int(fan_out.argmax())
+        excess = spec.excess("fan_out", int(fan_out[worst]))
         found.append(
             diagnose(
                 "NB604",
                 node=label[worst],
                 limit=spec.cite("fan_out"),
-                found=f"{fan_out[worst]} ({len(over)} neurons over the limit)",
+                found=f"{excess} ({len(over)} neurons over the limit)",
             )
         )
     if fan_out.sum() > spec.entries.value:
+        excess = spec.excess("entries", int(fan_out.sum()))
         found.append(
-            diagnose(
-                "NB605", node="hidden", limit=spec.cite("entries"), found=int(fan_out.sum())
-            )
+            diagnose("NB605", node="hidden", limit=spec.cite("entries"), found=excess)
         )
     if spec.aliases.value == 0 and (config.aliases >= 0).any():
         first = int(np.argmax(config.aliases >= 0))

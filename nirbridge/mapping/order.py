@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from nirbridge.targets import ChipSpec
 from nirbridge.targets.spec import named_sum
 
 if TYPE_CHECKING:
-    from nirbridge.mapping.place import Network
+    from nirbridge.mapping.place import Network, Placement
 
 TRIES = 100_000  # places of populations that are tried before a search is given up
 
@@ -51,12 +51,11 @@ def blocks(network: Network, chip: ChipSpec) -> list[Block]:
     return [Block(p.name, takes[p.ids], drives[p.ids]) for p in network.placement.hidden]
 
 
-def upwards(network: Network) -> set[tuple[int, int]]:
+def alias_pairs(placement: Placement, aliases: NDArray[np.integer[Any]]) -> set[tuple[int, int]]:
     """Pairs of populations, by number, of which the first has aliases in the second."""
-    parts = network.placement.hidden
-    who = np.repeat(np.arange(len(parts)), [p.size for p in parts])
-    source = np.flatnonzero(network.aliases >= 0)
-    target = network.aliases[source]
+    who = np.repeat(np.arange(len(placement.hidden)), [p.size for p in placement.hidden])
+    source = np.flatnonzero(aliases >= 0)
+    target = aliases[source]
     return set(zip(who[source].tolist(), who[target].tolist(), strict=True))
 
 
@@ -79,7 +78,7 @@ def reordered(network: Network, order: list[int]) -> Network:
         weights_out=network.weights_out[ids],
         hidden=replace(layer, **{f.name: getattr(layer, f.name)[ids] for f in fields(layer)}),
         aliases=new[network.aliases[ids]],
-        grid=None if grid is None else replace(grid, hidden=grid.hidden[ids]),
+        grid=None if grid is None else replace(grid, hidden=grid.hidden[ids], aliases=None),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import nir
@@ -15,7 +15,7 @@ from nirbridge.dynamics import GRID_KEY, Dynamics
 from nirbridge.graph.nodes import SPIKING, canonical_step, is_neuron, kind
 from nirbridge.graph.topology import Topology
 from nirbridge.mapping.aliases import find_aliases
-from nirbridge.mapping.order import blocks, find_order, misplaced, reordered, sorting, upwards
+from nirbridge.mapping.order import alias_pairs, blocks, find_order, misplaced, reordered, sorting
 from nirbridge.passes import Lowered
 from nirbridge.passes.arrange import Arrange
 from nirbridge.passes.dead import kept_neurons
@@ -124,18 +124,22 @@ class Grid:
     """Scales of a network that is made of integers already: lowering what was lifted.
 
     ``hidden`` and ``outputs`` (n,): units per threshold or volt. ``shifts``: of input, recurrent
-    and output weights.
+    and output weights. ``aliases``: populations with an alias in another, by number; None if not
+    known.
     """
 
     hidden: NDArray[np.int64]
     outputs: NDArray[np.int64]
     shifts: tuple[int, int, int]
+    aliases: tuple[tuple[int, int], ...] | None = None
 
-    def to_json(self, placement: Placement) -> str:
+    def to_json(self, placement: Placement, aliases: Iterable[tuple[int, int]]) -> str:
         """The record for a graph's metadata, by population."""
+        names = [p.name for p in placement.hidden]
         units = {p.name: self.hidden[p.ids].tolist() for p in placement.hidden}
         units |= {p.name: self.outputs[p.ids].tolist() for p in placement.outputs}
-        return json.dumps({"units": units, "shifts": list(self.shifts)})
+        pairs = [(names[a], names[b]) for a, b in sorted(aliases)]
+        return json.dumps({"units": units, "shifts": list(self.shifts), "aliases": pairs})
 
     @classmethod
     def of(cls, graph: nir.NIRGraph, placement: Placement) -> Grid | None:
@@ -152,9 +156,12 @@ class Grid:
                 for part in (placement.hidden, placement.outputs)
             )
             a, b, c = (int(s) for s in record["shifts"])
+            number = {p.name: k for k, p in enumerate(placement.hidden)}
+            pairs = record.get("aliases")
+            aliases = None if pairs is None else tuple((number[x], number[y]) for x, y in pairs)
         except (ValueError, KeyError, TypeError, OverflowError):
             return None
-        return cls(hidden, outputs, (a, b, c))
+        return cls(hidden, outputs, (a, b, c), aliases)
 
 
 @dataclass(frozen=True)
@@ -214,7 +221,7 @@ def place(lowered: Lowered, chip: ChipSpec) -> Network:
     refuse_all(_over(placement, channels(graph), chip))
     for aliased in (True, False) if chip.aliases.value else (False,):
         network = _network(lowered, topology, placement, aliased)
-        order = find_order(blocks(network, chip), chip, upwards(network))
+        order = find_order(blocks(network, chip), chip, alias_pairs(placement, network.aliases))
         if order is not None:
             return reordered(network, order)
     raise Refused(misplaced(blocks(network, chip), chip))
@@ -249,9 +256,11 @@ def _network(
         else:
             weights_rec[spans[source].ids, target.ids, link.synapse] = block
     aliases = np.full(h, -1, np.int32)
+    grid = Grid.of(graph, placement)
     if aliased:
         spots = [p.ids for p in placement.hidden]
-        aliases, weights_rec, weights_out = find_aliases(spots, weights_rec, weights_out)
+        known = None if grid is None else grid.aliases
+        aliases, weights_rec, weights_out = find_aliases(spots, weights_rec, weights_out, known)
     return Network(
         placement,
         dynamics,
@@ -261,7 +270,7 @@ def _network(
         _layer(graph, topology, placement.hidden, dynamics, 2),
         _layer(graph, topology, placement.outputs, dynamics, 1),
         aliases,
-        Grid.of(graph, placement),
+        grid,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import nir
@@ -22,6 +22,7 @@ from nirbridge.journal import Note
 from nirbridge.report.facts import Inspection
 from nirbridge.targets import FORMATS, TARGETS, ChipSpec, Limit
 from nirbridge.targets.fit import Demand
+from nirbridge.usage import Usage, Use
 
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
@@ -99,7 +100,7 @@ def inspection(found: Inspection, title: str) -> RenderableType:
 
 def fit_table(need: Demand, chips: Iterable[ChipSpec]) -> Table:
     """Channels and neurons against what each chip holds."""
-    table = Table("target", "inputs", "hidden", "outputs", "fits", title="What fits")
+    table = Table("target", "inputs", "hidden", "outputs", "counts fit", title="What fits")
     for chip in chips:
         cells = []
         for name, parts in (
@@ -221,6 +222,32 @@ def _ideal(found: Ideal) -> RenderableType:
 def percent(value: float | None) -> str:
     """A share in percent, or a dash."""
     return "-" if value is None else f"{100 * value:.1f} %"
+
+
+_TELLING = ("hidden", "aliases")  # details that are worth a line even where all is well
+
+
+def usage(found: Sequence[Usage], title: str) -> RenderableType:
+    """What a network takes up on each chip, used / limit, and why it does not fit."""
+    table = Table("resource", *(each.chip.name for each in found), title=title)
+    for name in dict.fromkeys(name for each in found for name in each.uses):
+        table.add_row(name, *(_use(each.uses.get(name)) for each in found))
+    table.add_section()
+    table.add_row("fits", *("yes" if u.fits else Text("no", style="red") for u in found))
+    lines: list[RenderableType] = [table]
+    for each in found:
+        told = {n: use.detail for n, use in each.uses.items() if n in _TELLING or not use.fits}
+        notes = "; ".join(f"{name}: {detail}" for name, detail in told.items() if detail)
+        if notes:
+            lines.append(Text(f"{each.chip.name}: {notes}", style="dim"))
+        lines += [Text(f"{each.chip.name}: {d}", style="red") for d in each.reasons]
+    return Group(*lines)
+
+
+def _use(use: Use | None) -> Text:
+    if use is None or use.used is None:
+        return Text("-" if use is None else f"? / {use.limit}")
+    return Text(f"{use.used} / {use.limit}", style="" if use.fits else "red")
 
 
 def targets(chips: Iterable[ChipSpec]) -> Table:

@@ -59,6 +59,10 @@ class ChipSpec:
         bits = self.bias_bits.value
         return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if bits else (0, 0)
 
+    def excess(self, name: str, found: int) -> str:
+        """By how much a count exceeds a limit: ``70, 6 too many``."""
+        return f"{found}, {found - self.limits()[name].value} too many"
+
     def cite(self, name: str) -> str:
         """A limit as a diagnostic shows it: value, unit, chip, standing."""
         limit = self.limits()[name]
