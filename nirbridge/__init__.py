@@ -1,5 +1,6 @@
 """From a spiking network in NIR to a verified configuration of a Xylo chip."""
 
+from nirbridge import deploy
 from nirbridge.adapters import build, export
 from nirbridge.bench import Bench, Input, bench
 from nirbridge.configfiles import read_config
@@ -25,6 +26,7 @@ __all__ = [
     "bench",
     "build",
     "convert",
+    "deploy",
     "export",
     "finetune",
     "imported",

@@ -12,9 +12,7 @@ from nirbridge.cli_common import AsJson, Folder, Force, show, show_json
 
 def export(
     directory: Folder,
-    form: Annotated[
-        str, typer.Option("--format", metavar="NAME", help="json, rockpool or samna.")
-    ],
+    form: Annotated[str, typer.Option("--format", metavar="NAME", help="json, rockpool or samna.")],
     output: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="FILE", help="New .json or, for rockpool, .npz."),

@@ -136,7 +136,7 @@ def write_config(config: XyloConfig, path: Path, name: str, force: bool = False)
     chosen |= {path.with_suffix(suffix): w for suffix, w in BESIDE.get(name, {}).items()}
     for place in chosen:
         check_new(place, force)
-    for place, write in chosen.items():
+    for place, write in reversed(chosen.items()):  # what lies beside it first
         write(config, place)
     return list(chosen)
 

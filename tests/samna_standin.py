@@ -368,6 +368,9 @@ class _Graph:
     def start(self) -> None:
         pass
 
+    def stop(self) -> None:
+        pass
+
 
 @contextmanager
 def present(modules: dict[str, ModuleType]) -> Iterator[ModuleType]:

@@ -69,9 +69,7 @@ def test_formats_that_are_refused_before_anything_is_done(
     ("form", "name"),
     [("rockpool", "a.npz"), ("rockpool", "a.json"), ("samna", "a.json"), ("json", "a.json")],
 )
-def test_there_and_back(
-    form: str, name: str, folder: Path, tmp_path: Path, run: Command
-) -> None:
+def test_there_and_back(form: str, name: str, folder: Path, tmp_path: Path, run: Command) -> None:
     config = nirbridge.load(folder).config
     place = tmp_path / name
     done = run("export", folder, "--format", form, "-o", place, "--json")

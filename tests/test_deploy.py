@@ -131,7 +131,7 @@ def test_a_device_that_answers_something_else(answer: dict[str, Any]) -> None:
     right = np.zeros((9, made.config.n_out), np.uint8)
     words = {"right": right, "floats": right + 0.5}
     full = {k: words[v] if isinstance(v, str) else v for k, v in answer.items()}
-    device.run = lambda _: full  # type: ignore[method-assign]
+    device.run = lambda _: full  # type: ignore[assignment,method-assign]
     with pytest.raises(Refused) as refused:
         deploy(made, raster(made), device)
     assert codes(refused) == ["NB907"]
@@ -142,6 +142,10 @@ def test_a_raster_of_another_network() -> None:
     with pytest.raises(Refused) as refused:
         deploy(made, np.zeros((4, made.n_in + 1), int), StandIn("xylo-audio-2"))
     assert codes(refused) == ["NB802"]
+    for shape in ((0, 5, made.n_in), (2, 0, made.n_in), (0, made.n_in)):
+        with pytest.raises(Refused) as refused:
+            deploy(made, np.zeros(shape, int), StandIn("xylo-audio-2"))
+        assert codes(refused) == ["NB801"]
 
 
 # The vendor's library, by its stand-in.

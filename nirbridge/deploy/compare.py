@@ -109,6 +109,9 @@ def deploy(
     refuse_all(config.violations())
     counts = deployment.chip_input(raster)
     batch = counts if counts.ndim == 3 else counts[None]
+    if not batch.shape[0] * batch.shape[1]:
+        limit = "at least one sample of one step"
+        raise refuse("NB801", node="raster", limit=limit, found=f"shape {counts.shape}")
     device = SamnaDevice(timeout=timeout, states=states) if device is None else device
     attached = _find(device)
     if chip.name not in attached:
@@ -148,7 +151,7 @@ def _answer(device: Device, config: XyloConfig, sample: NDArray[Any]) -> dict[st
     for name in ("output", *found):
         width = config.n_out if name.endswith("out") or name == "output" else config.n_hidden
         shape = found[name].shape if name in found else None
-        if shape != (len(sample), width) or found[name].dtype.kind not in "iu":
+        if shape != (len(sample), width) or found[name].dtype.kind not in "iub":
             limit, said = f"{name}: integers {len(sample), width}", f"{name}: {shape}"
             raise refuse("NB907", node="device", limit=limit, found=said)
     return found

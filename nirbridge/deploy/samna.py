@@ -112,13 +112,11 @@ def _neuron(kind: Any, row: dict[str, Any]) -> Any:
 
 @dataclass
 class _Session:
-    """An opened board with a configuration on it, and its buffers."""
+    """A chip with a configuration on it, and its buffers."""
 
     samna: Any
     part: SamnaChip
     config: XyloConfig
-    board: Any
-    model: Any
     source: Any
     events: Any
     monitor: Any
@@ -168,18 +166,16 @@ class SamnaDevice:
         model.apply_configuration(content)
         if self.states and part.monitors == "range":
             model.open_ram_access()
+        if self._session is not None:
+            self._session.graph.stop()
         graph, events, monitor = _buffers(samna, part, model, content)
         source = samna.graph.source_to(model.get_sink_node())
-        self._session = _Session(
-            samna, part, config, board, model, source, events, monitor, graph
-        )
+        self._session = _Session(samna, part, config, source, events, monitor, graph)
 
     def run(self, counts: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Send the spikes and collect what comes back; TimeoutError if it does not."""
         if self._session is None:
             raise RuntimeError("apply a configuration first")
-        if not len(counts):
-            return {"output": np.zeros((0, self._session.config.n_out), np.uint8)}
         if self._session.part.time == "timestamp":
             return self._by_timestamp(self._session, counts)
         return self._by_timestep(self._session, counts)
@@ -203,14 +199,15 @@ class SamnaDevice:
         if not (self.states and part.monitors):
             return
         hidden, all_ = config.n_hidden, config.n_hidden + config.n_out
-        ends = {"spike": hidden, "v_mem": all_, "i_syn": all_}
+        as_list = part.monitors == "list"
+        # where neurons are listed, the outputs' membranes come without being asked for
+        ends = {"spike": hidden, "v_mem": hidden if as_list else all_, "i_syn": all_}
         if getattr(content, "synapse2_enable", False):
             ends["i_syn2"] = hidden
         for name, end in ends.items():
-            as_list = part.monitors == "list"
             which = list(range(end)) if as_list else module.configuration.NeuronRange(0, end)
             setattr(content.debug, f"monitor_neuron_{name}", which)
-        if part.monitors == "list":
+        if as_list:
             content.debug.ram_access_enable = True
 
     def _now(self, session: _Session) -> int:
@@ -222,9 +219,7 @@ class SamnaDevice:
         last = next(e for e in seen if isinstance(e, kind))
         return int(getattr(last, session.part.time))
 
-    def _until(
-        self, session: _Session, done: Callable[[list[Any]], bool]
-    ) -> list[Any]:
+    def _until(self, session: _Session, done: Callable[[list[Any]], bool]) -> list[Any]:
         """All events up to those that are waited for."""
         found: list[Any] = []
         deadline = time.monotonic() + self.timeout
