@@ -10,6 +10,8 @@ import importlib
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -20,9 +22,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from benchmarks.networks import any_raster
-from nirbridge import XyloConfig, simulate
+from nirbridge import XyloConfig, read_config, simulate
 from nirbridge.deploy import samna_config
-from nirbridge.mapping.export_rockpool import for_simulator, to_rockpool
+from nirbridge.mapping.export_rockpool import for_simulator, from_rockpool, to_rockpool
 from nirbridge.mapping.export_samna import SAMNA
 from nirbridge.targets import TARGETS
 from tests import samna_standin
@@ -112,6 +114,7 @@ def rockpool() -> Iterator[dict[str, Any]]:
         yield {
             name: SimpleNamespace(  # by file: a package hides what it could not import
                 XyloSim=importlib.import_module(place).XyloSim,
+                mapper=importlib.import_module(f"{place}.xylo_mapper").mapper,
                 configure=importlib.import_module(f"{place}.xylo_samna").config_from_specification,
             )
             for name, place in places.items()
@@ -183,4 +186,44 @@ def test_rockpool_simulates_the_vendors_objects(
             config, weights_in=config.weights_in * first, weights_rec=config.weights_rec * first
         )
     module = rockpool[chip].XyloSim.from_config(samna_config(config))
+    assert_same(module, config, raster)
+
+
+@pytest.mark.parametrize("chip", DRIVEN)
+@pytest.mark.parametrize("method", ["global_quantize", "channel_quantize"])
+def test_what_rockpool_maps_and_quantises_is_imported(
+    method: str, chip: str, rockpool: dict[str, Any], tmp_path: Path
+) -> None:
+    """A network of its own through its mapper and quantiser, as a file and back."""
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    from rockpool.nn.combinators import Sequential
+    from rockpool.nn.modules import LIFTorch, LinearTorch
+    from rockpool.parameters import Constant
+    from rockpool.transform import quantize_methods
+
+    torch.manual_seed(0)
+    sizes, dt = (6, 12, 9, 3), 1e-3
+
+    def neurons(n: int, recurrent: bool) -> Any:
+        taus = {"tau_mem": Constant(0.02), "tau_syn": Constant(0.01)}
+        fixed = {"threshold": Constant(1.0), "bias": Constant(0.0)}
+        return LIFTorch((n, n) if recurrent else n, **taus, **fixed, dt=dt, has_rec=recurrent)
+
+    layers = [
+        part
+        for i, (a, b) in enumerate(pairwise(sizes))
+        for part in (LinearTorch((a, b), has_bias=False), neurons(b, recurrent=i == 0))
+    ]
+    graph = Sequential(*layers).as_graph()
+    words = {"weight_dtype": "float", "threshold_dtype": "float", "dash_dtype": "float"}
+    spec = rockpool[chip].mapper(graph, **words)
+    spec.update(getattr(quantize_methods, method)(**spec))
+    place = tmp_path / "specification.npz"
+    np.savez(place, **{k: v for k, v in spec.items() if k not in ("aliases", "mapped_graph")})
+    config = read_config(place, chip, dt)
+    assert config == from_rockpool(spec, chip, dt)
+    raster = np.random.default_rng(0).integers(0, 3, (40, sizes[0]))
+    del spec["mapped_graph"]
+    module = rockpool[chip].XyloSim.from_specification(**spec)
+    assert simulate(config, raster).output.any()
     assert_same(module, config, raster)
