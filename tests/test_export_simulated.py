@@ -222,7 +222,7 @@ def test_what_rockpool_maps_and_quantises_is_imported(
     np.savez(place, **{k: v for k, v in spec.items() if k not in ("aliases", "mapped_graph")})
     config = read_config(place, chip, dt)
     assert config == from_rockpool(spec, chip, dt)
-    raster = np.random.default_rng(0).integers(0, 3, (40, sizes[0]))
+    raster = np.random.default_rng(0).integers(0, 3, (40, sizes[0])).astype(np.uint8)
     del spec["mapped_graph"]
     module = rockpool[chip].XyloSim.from_specification(**spec)
     assert simulate(config, raster).output.any()
