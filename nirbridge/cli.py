@@ -37,6 +37,7 @@ from nirbridge.cli_common import (
     show_json,
 )
 from nirbridge.cli_deploy import deploy
+from nirbridge.cli_energy import energy
 from nirbridge.cli_export import export, import_
 from nirbridge.cli_finetune import finetune
 
@@ -195,6 +196,7 @@ app.command()(bench)
 app.command()(export)
 app.command("import")(import_)
 app.command()(deploy)
+app.command()(energy)
 
 
 @app.command()

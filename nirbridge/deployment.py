@@ -19,7 +19,8 @@ from nirbridge.check.robustness import ALL, Robustness, robustness
 from nirbridge.configfiles import write_beside
 from nirbridge.diagnostics import refuse
 from nirbridge.dynamics import Dynamics
-from nirbridge.files import replacing_folder
+from nirbridge.energy import Energy, estimate
+from nirbridge.files import replacing_folder, steady
 from nirbridge.graph import read, write
 from nirbridge.journal import Note
 from nirbridge.mapping.config import XyloConfig
@@ -171,6 +172,13 @@ class Deployment:
         """Accuracy of perturbed chips; see :func:`nirbridge.check.robustness.robustness`."""
         return robustness(self, raster, labels, levels, draws, seed, attack, perturbs, dask)
 
+    def energy(
+        self, raster: Any, rate: float | None = None, steps_per_inference: float | None = None
+    ) -> Energy:
+        """Cycles, clock, operations and power; see :func:`nirbridge.energy.estimate`."""
+        given = self.chip_input(raster)
+        return estimate(self.config, given, rate=rate, steps_per_inference=steps_per_inference)
+
     def save(
         self,
         directory: str | os.PathLike[str],
@@ -201,7 +209,7 @@ class Deployment:
         """
         place = Path(directory)
         check_place(place, force)
-        with replacing_folder(place) as folder:
+        with replacing_folder(place, force) as folder:
             for name in GRAPHS:
                 write(getattr(self, name), folder / f"{name}.nir")
             (folder / CONFIG).write_text(self.config.to_json() + "\n", encoding="utf-8")
@@ -248,6 +256,10 @@ def load(directory: str | os.PathLike[str]) -> Deployment:
 
     """
     folder = Path(directory)
+    return steady(folder, lambda: _load(folder))
+
+
+def _load(folder: Path) -> Deployment:
     for name in (RECORD, CONFIG, *(f"{g}.nir" for g in GRAPHS)):
         if not (folder / name).is_file():
             limit = "a directory that `nirbridge convert` wrote"
