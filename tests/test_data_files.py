@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-import warnings
 import zlib
 from collections.abc import Callable
 from functools import partial
@@ -22,7 +21,6 @@ from nirbridge.datafiles import LEVELS, read_data, write_data
 from nirbridge.rasterfiles import read_raster, write_recording
 from tests.conftest import GRAPHS
 from tests.test_hostile import put, refusal
-from tests.test_mutated_files import survives
 from tests.test_refused import codes, run
 
 GOOD = GRAPHS / "refused" / "good.nir"
@@ -417,14 +415,3 @@ def test_not_hdf5(content: bytes, tmp_path: Path) -> None:
     assert refusal(lambda: read_raster(place, 2, DT)) == ["NB803"]
     assert refusal(lambda: read_raster(tmp_path / "none.nir", 2, DT)) == ["NB101"]
     assert refusal(lambda: read_data(tmp_path / "none.nir")) == ["NB101"]
-
-
-@pytest.mark.parametrize("form", ["grid", "events"])
-def test_damaged(form: str, tmp_path: Path) -> None:
-    good, place = tmp_path / "good.nir", tmp_path / "bad.nir"
-    grid = nir.TimeGriddedData(COUNTS > 0, DT)
-    nir.write_data(str(good), node_data(grid if form == "grid" else grid.to_event(60)))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        refused, _ = survives(good, place, lambda: read_raster(place, 2, DT), 400)
-    assert refused > 50
