@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks import fits
 from benchmarks.generated import ANYTHING, EXACT, judge
 from benchmarks.graphs import any_graph, any_raster
 from nirbridge import Deployment, Refused, convert, load, read, simulate_stepped
@@ -445,6 +446,13 @@ def test_usage_counts_what_conversion_makes() -> None:
         entries = int((config.weights_rec != 0).any(axis=2).sum())
         assert use.uses["entries"].used in range(entries, entries + 500)
         assert all(u.fits for u in use.uses.values())
+
+
+def test_the_table_of_the_examples() -> None:
+    found = fits.fits([GRAPHS / "digits_lif.nir"])
+    assert fits.cell(found["digits_lif"]["xylo-audio-2"]) == "216 of 1000 neurons"
+    assert fits.cell(found["digits_lif"]["xylo-1"]) == "no: inputs 17 of 16, biases 108 of 0"
+    assert fits.table(found).row_count == 1
 
 
 def test_usage_says_what_does_not_fit() -> None:
