@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from nirbridge.optional import LIBRARIES
 from tests.conftest import ROOT
 
 if int(version("setuptools").split(".")[0]) < 77:
@@ -47,6 +50,24 @@ def test_every_file_of_the_package_is_in_it(wheel: Path) -> None:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert "nirbridge/py.typed" in held
     assert held == wanted
+
+
+def test_what_it_imports_is_declared(wheel: Path) -> None:
+    """A fresh environment has what the wheel asks for, and nothing else."""
+    with zipfile.ZipFile(wheel) as archive:
+        (metadata,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        text = archive.read(metadata).decode()
+    asked = {w.lower() for w in re.findall(r"(?m)^Requires-Dist: ([\w-]+)[^;\n]*$", text)}
+    asked |= {module.split(".")[0] for x in LIBRARIES.values() for module in x.modules}
+    found = set()
+    for path in (ROOT / "nirbridge").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.split(".")[0])
+            elif isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+    own = {"nirbridge", "llvmlite"}  # which is a part of Numba
+    assert found - asked - sys.stdlib_module_names <= own
 
 
 def test_what_it_holds_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
