@@ -25,15 +25,20 @@ from nirbridge.cli_common import (
     Dt,
     Folder,
     Force,
+    Formats,
     GraphFile,
     RasterFile,
     ResetWord,
     SchemeWord,
     SpikeLimit,
     dynamics_words,
+    format_names,
     show,
     show_json,
 )
+from nirbridge.cli_deploy import deploy
+from nirbridge.cli_energy import energy
+from nirbridge.cli_export import export, import_
 from nirbridge.cli_finetune import finetune
 
 if TYPE_CHECKING:
@@ -64,12 +69,18 @@ def convert(
         Path | None, typer.Option(metavar="FILE", help="Typical input, without labels.")
     ] = None,
     node: DataNode = None,
+    formats: Formats = None,
+    prune: Annotated[
+        str | None,
+        typer.Option(help="What to give up where the chip has too little room: fan-out."),
+    ] = None,
     force: Force = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the journal.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Rewrite, quantise and map a NIR graph for a chip, and write the result into a directory."""
     from nirbridge import pipeline, read
+    from nirbridge.configfiles import check_formats
     from nirbridge.deployment import check_place
     from nirbridge.progress import bar
     from nirbridge.rasterfiles import read_typical
@@ -77,6 +88,7 @@ def convert(
     from nirbridge.timing import resolve
 
     check_place(output, force)
+    wanted = check_formats(format_names(formats), target)
     network = read(graph)
     words = dynamics_words(scheme, reset, spikes_per_step)
     typical = None
@@ -89,10 +101,11 @@ def convert(
         dt=dt,
         method=method,
         calibration=typical,
+        prune=prune,
         track=bar("calibrating"),
         **words,
     )
-    result.save(output, force=force)
+    result.save(output, force=force, formats=wanted)
     if as_json:
         show_json({"directory": str(output), "journal": [n.to_dict() for n in result.journal]})
         return
@@ -180,6 +193,10 @@ def check(
 
 app.command()(finetune)
 app.command()(bench)
+app.command()(export)
+app.command("import")(import_)
+app.command()(deploy)
+app.command()(energy)
 
 
 @app.command()
@@ -199,11 +216,31 @@ def inspect(graph: GraphFile, dt: Dt = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def targets(as_json: AsJson = False) -> None:
-    """List the chips and their limits, with the source of each."""
+def targets(
+    fits: Annotated[
+        Path | None,
+        typer.Option(metavar="GRAPH", help="What this graph takes up on each, and why not."),
+    ] = None,
+    dt: Dt = None,
+    scheme: SchemeWord = None,
+    reset: ResetWord = None,
+    spikes_per_step: SpikeLimit = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the chips and their limits, with the source of each; or what fits on them."""
+    from nirbridge import read
     from nirbridge.report import facts, text
     from nirbridge.targets import TARGETS
+    from nirbridge.usage import usage
 
+    if fits is not None:
+        words = dynamics_words(scheme, reset, spikes_per_step)
+        found = usage(read(fits), TARGETS.values(), dt, **words)
+        if as_json:
+            show_json({each.chip.name: each.to_dict() for each in found})
+        else:
+            show(text.usage(found, fits.name))
+        return
     if as_json:
         show_json({name: facts.chip(spec) for name, spec in TARGETS.items()})
     else:

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from nirbridge import deployment_record
 from nirbridge.check import Drift, check
 from nirbridge.check.robustness import ALL, Robustness, robustness
+from nirbridge.configfiles import write_beside
 from nirbridge.diagnostics import refuse
 from nirbridge.dynamics import Dynamics
-from nirbridge.files import replacing_folder
+from nirbridge.energy import Energy, estimate
+from nirbridge.files import replacing_folder, steady
 from nirbridge.graph import read, write
 from nirbridge.journal import Note
 from nirbridge.mapping.config import XyloConfig
@@ -170,26 +172,50 @@ class Deployment:
         """Accuracy of perturbed chips; see :func:`nirbridge.check.robustness.robustness`."""
         return robustness(self, raster, labels, levels, draws, seed, attack, perturbs, dask)
 
-    def save(self, directory: str | os.PathLike[str], *, force: bool = False) -> None:
+    def energy(
+        self, raster: Any, rate: float | None = None, steps_per_inference: float | None = None
+    ) -> Energy:
+        """Cycles, clock, operations and power; see :func:`nirbridge.energy.estimate`."""
+        given = self.chip_input(raster)
+        return estimate(self.config, given, rate=rate, steps_per_inference=steps_per_inference)
+
+    def save(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        force: bool = False,
+        formats: Sequence[str] = (),
+    ) -> None:
         """Write everything into a new directory, which appears whole or not at all.
+
+        Parameters
+        ----------
+        directory
+            A new place.
+        force
+            Whether an old deployment there is replaced.
+        formats
+            What to write beside ``config.json``: ``rockpool``, ``samna``; see
+            :mod:`nirbridge.configfiles`.
 
         Raises
         ------
         Refused
             NB805 if the place is taken and ``force`` is not set, or if what is there is not a
-            deployment.
+            deployment; NB806 and NB706 for formats that are unknown or have no room for the chip.
         OSError
             If the place cannot be written to.
 
         """
         place = Path(directory)
         check_place(place, force)
-        with replacing_folder(place) as folder:
+        with replacing_folder(place, force) as folder:
             for name in GRAPHS:
                 write(getattr(self, name), folder / f"{name}.nir")
             (folder / CONFIG).write_text(self.config.to_json() + "\n", encoding="utf-8")
             text = json.dumps(self._record(), indent=1)
             (folder / RECORD).write_text(text + "\n", encoding="utf-8")
+            write_beside(self.config, folder, formats)
 
     def _record(self) -> dict[str, Any]:
         from nirbridge import __version__
@@ -230,6 +256,10 @@ def load(directory: str | os.PathLike[str]) -> Deployment:
 
     """
     folder = Path(directory)
+    return steady(folder, lambda: _load(folder))
+
+
+def _load(folder: Path) -> Deployment:
     for name in (RECORD, CONFIG, *(f"{g}.nir" for g in GRAPHS)):
         if not (folder / name).is_file():
             limit = "a directory that `nirbridge convert` wrote"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import nir
@@ -14,13 +14,15 @@ from rich.tree import Tree
 
 from nirbridge.check import Drift
 from nirbridge.check.drift import Ideal
+from nirbridge.deploy import Comparison
 from nirbridge.deployment import Deployment
 from nirbridge.graph.nodes import kind, parameters
 from nirbridge.graph.shapes import Shape
 from nirbridge.journal import Note
 from nirbridge.report.facts import Inspection
-from nirbridge.targets import TARGETS, ChipSpec
+from nirbridge.targets import FORMATS, TARGETS, ChipSpec, Limit
 from nirbridge.targets.fit import Demand
+from nirbridge.usage import Usage, Use
 
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
@@ -98,7 +100,7 @@ def inspection(found: Inspection, title: str) -> RenderableType:
 
 def fit_table(need: Demand, chips: Iterable[ChipSpec]) -> Table:
     """Channels and neurons against what each chip holds."""
-    table = Table("target", "inputs", "hidden", "outputs", "fits", title="What fits")
+    table = Table("target", "inputs", "hidden", "outputs", "counts fit", title="What fits")
     for chip in chips:
         cells = []
         for name, parts in (
@@ -143,6 +145,30 @@ def deployment(result: Deployment, place: str) -> RenderableType:
     return table
 
 
+def comparison(result: Comparison) -> RenderableType:
+    """What a device computed beside the simulation."""
+    table = Table(title=f"{result.chip}: {result.samples} samples of {result.steps} steps")
+    for column in ("read from the device", "values", "differ", "first difference"):
+        table.add_column(column, justify="right" if column in ("values", "differ") else "left")
+    for row in result.rows:
+        x = row.first
+        where = (
+            "none"
+            if x is None
+            else f"sample {x.sample}, step {x.step}, neuron {x.neuron}: "
+            f"{x.device} instead of {x.simulation}"
+        )
+        table.add_row(row.name, f"{row.values:,}", f"{row.differing:,}", where)
+    verdict = "as in the simulation" if result.same else "NOT as in the simulation"
+    lines: list[RenderableType] = [table, f"the device computes {verdict}"]
+    return Group(*lines, *_clipped(result.clipped_inputs))
+
+
+def _clipped(count: int) -> list[RenderableType]:
+    text = f"{count} input spikes above 15 per channel and step were cut"
+    return [Text(text, style="yellow")] if count else []
+
+
 def drift(result: Drift) -> RenderableType:
     """The check: the error budget, population by population, what to turn, findings."""
     top = Table(title=f"Error budget: {result.samples} samples of {result.steps} steps")
@@ -175,9 +201,7 @@ def drift(result: Drift) -> RenderableType:
     if result.ideal is not None:
         lines.insert(0, _ideal(result.ideal))
     lines += [Text(str(finding), style="yellow") for finding in result.findings]
-    if result.clipped_inputs:
-        text = f"{result.clipped_inputs} input spikes above 15 per channel and step were cut"
-        lines.append(Text(text, style="yellow"))
+    lines += _clipped(result.clipped_inputs)
     if largest is not None:
         lines.append(Text(f"largest share: {largest.adds}. To shrink it: {largest.knob}"))
     return Group(*lines)
@@ -200,12 +224,47 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f} %"
 
 
+_TELLING = ("hidden", "aliases")  # details that are worth a line even where all is well
+
+
+def usage(found: Sequence[Usage], title: str) -> RenderableType:
+    """What a network takes up on each chip, used / limit, and why it does not fit."""
+    table = Table("resource", *(each.chip.name for each in found), title=title)
+    for name in dict.fromkeys(name for each in found for name in each.uses):
+        table.add_row(name, *(_use(each.uses.get(name)) for each in found))
+    table.add_section()
+    table.add_row("fits", *("yes" if u.fits else Text("no", style="red") for u in found))
+    lines: list[RenderableType] = [table]
+    for each in found:
+        told = {n: use.detail for n, use in each.uses.items() if n in _TELLING or not use.fits}
+        notes = "; ".join(f"{name}: {detail}" for name, detail in told.items() if detail)
+        if notes:
+            lines.append(Text(f"{each.chip.name}: {notes}", style="dim"))
+        lines += [Text(f"{each.chip.name}: {d}", style="red") for d in each.reasons]
+    return Group(*lines)
+
+
+def _use(use: Use | None) -> Text:
+    if use is None or use.used is None:
+        return Text("-" if use is None else f"? / {use.limit}")
+    return Text(f"{use.used} / {use.limit}", style="" if use.fits else "red")
+
+
 def targets(chips: Iterable[ChipSpec]) -> Table:
-    """All limits of all chips, with their sources."""
-    table = Table("target", "limit", "value", "standing", "source")
+    """All limits of all chips, then the formats that they share, with what sources say."""
+    table = Table("target", "limit", "value", "standing")
+    table.add_column("source", overflow="fold")
     for chip in chips:
-        for i, (name, limit) in enumerate(chip.limits().items()):
-            table.add_row(
-                chip.name if i == 0 else "", name, str(limit), limit.standing, limit.source
-            )
+        head = f"{chip.name}\n{chip.part}, {chip.arithmetic}"
+        _limits(table, head, chip.limits())
+    _limits(table, "all of them", FORMATS)
     return table
+
+
+def _limits(table: Table, head: str, limits: Mapping[str, Limit]) -> None:
+    for i, (name, limit) in enumerate(limits.items()):
+        source = Text(limit.source)
+        if limit.note:
+            source.append(f"\nnote: {limit.note}", style="yellow")
+        table.add_row(head if i == 0 else "", name, str(limit), limit.standing, source)
+    table.add_section()
