@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 import struct
+import warnings
 import zlib
 from collections.abc import Callable
 from functools import partial
@@ -15,6 +17,7 @@ import nir
 import numpy as np
 import pytest
 
+from benchmarks.fuzz.mutate import damaged
 from nirbridge import Dynamics, Refused, convert, read, simulate_continuous, simulate_stepped
 from nirbridge.data import to_nir, to_raster
 from nirbridge.datafiles import LEVELS, read_data, write_data
@@ -415,3 +418,20 @@ def test_not_hdf5(content: bytes, tmp_path: Path) -> None:
     assert refusal(lambda: read_raster(place, 2, DT)) == ["NB803"]
     assert refusal(lambda: read_raster(tmp_path / "none.nir", 2, DT)) == ["NB101"]
     assert refusal(lambda: read_data(tmp_path / "none.nir")) == ["NB101"]
+
+
+@pytest.mark.parametrize("form", ["grid", "events"])
+def test_damaged(form: str, tmp_path: Path) -> None:
+    good, place = tmp_path / "good.nir", tmp_path / "bad.nir"
+    grid = nir.TimeGriddedData(COUNTS > 0, DT)
+    nir.write_data(str(good), node_data(grid if form == "grid" else grid.to_event(60)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        refused = 0
+        for seed in range(400):
+            place.write_bytes(damaged(good.read_bytes(), random.Random(seed)))
+            try:
+                read_raster(place, 2, DT)
+            except Refused:
+                refused += 1
+    assert refused > 50
