@@ -182,14 +182,30 @@ app.command()(bench)
 
 
 @app.command()
-def inspect(graph: GraphFile, dt: Dt = None, as_json: AsJson = False) -> None:
+def inspect(
+    graph: GraphFile,
+    dt: Dt = None,
+    draw: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="New .svg: the graph as a picture.")
+    ] = None,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
     """Show a graph: nodes, shapes, time constants, the time step it implies, what it fits on."""
     from nirbridge import Dynamics, read
-    from nirbridge.report import facts, text
+    from nirbridge.files import check_new, check_suffix, replacing
+    from nirbridge.report import drawing, facts, text
 
+    if draw is not None:
+        check_suffix(draw, (".svg",))
+        check_new(draw, force)
     if dt is not None:
         Dynamics(dt)  # refuses what is no time step
     network = read(graph)
+    if draw is not None:
+        picture = drawing.draw(network, dt=dt, title=graph.name)
+        with replacing(draw) as temporary:
+            temporary.write_text(picture, encoding="utf-8")
     found = facts.inspect(network, dt)
     if as_json:
         show_json(found.to_dict())

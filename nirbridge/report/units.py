@@ -1,0 +1,50 @@
+"""Numbers as people read them: durations, shares, ranges, shapes; and names from files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+SHORTEST = 24  # characters to which a long name is cut on a figure
+
+
+def seconds(value: float) -> str:
+    """A duration with the unit that reads best."""
+    scale, unit = next(((s, u) for s, u in UNITS if abs(value) >= s), UNITS[-1])
+    return f"{value / scale:.4g} {unit}"
+
+
+def percent(value: float | None) -> str:
+    """A share in percent, or a dash."""
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def spread(values: Any, unit: Callable[[float], str] = lambda x: f"{x:.4g}") -> str:
+    """The range of some values, or their only value."""
+    low, high = unit(float(np.min(values))), unit(float(np.max(values)))
+    return low if low == high else f"{low} to {high}"
+
+
+def size(shape: tuple[int, ...]) -> str:
+    """A shape as ``8×4×4``."""
+    return "×".join(map(str, shape)) or "1"
+
+
+def visible(text: str) -> str:
+    """A name from a file without what a terminal, a page or XML would obey or refuse."""
+    if text.isprintable():
+        return text
+    parts = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(parts)
+
+
+def short(text: str, most: int = SHORTEST) -> str:
+    """A name of at most ``most`` characters: its beginning and its end."""
+    text = visible(text)
+    if len(text) <= most:
+        return text
+    tail = most // 3
+    return f"{text[: most - 1 - tail]}…{text[-tail:]}"
