@@ -22,6 +22,22 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f} %"
 
 
+def points(share: float) -> str:
+    """A share that is won or lost, in percentage points with their sign."""
+    text = f"{100 * share:+.1f}".replace("-", "−")
+    return "0" if text[1:] == "0.0" else text
+
+
+def number(value: float) -> str:
+    """Three digits that count, or a whole number with all of its digits."""
+    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.3g}"
+
+
+def counted(n: int, thing: str) -> str:
+    """``1 step``, ``2 steps``."""
+    return f"{n:,} {thing}" + ("" if n == 1 else "s")
+
+
 def spread(values: Any, unit: Callable[[float], str] = lambda x: f"{x:.4g}") -> str:
     """The range of some values, or their only value."""
     low, high = unit(float(np.min(values))), unit(float(np.max(values)))

@@ -240,8 +240,18 @@ def _middles(layers: list[list[str]], chains: Chains, width: dict[str, float]) -
                     near = above.get(key, []) + below.get(key, [])
                 wanted.append(sum(middle[n] for n in near) / len(near) if near else middle[key])
             middle |= dict(zip(layer, _spaced(wanted, layer, width), strict=True))
+    for layer in layers[1:]:  # straight lines where a box has one neighbour, and is its only one
+        wanted = [
+            middle[above[k][0]] if _alone(k, above) and _alone(above[k][0], below) else middle[k]
+            for k in layer
+        ]
+        middle |= dict(zip(layer, _spaced(wanted, layer, width), strict=True))
     left = min((m - width.get(k, LANE) / 2 for k, m in middle.items()), default=0.0)
     return {key: m - left + MARGIN for key, m in middle.items()}
+
+
+def _alone(key: str, near: dict[str, list[str]]) -> bool:
+    return len(near.get(key, [])) == 1
 
 
 def _spaced(wanted: Sequence[float], layer: list[str], width: dict[str, float]) -> list[float]:

@@ -220,11 +220,13 @@ def _loop(x: float, y: float) -> str:
 def _arrows(layout: Layout, dx: float, dy: float) -> Iterator[Arrow]:
     leaving = Counter(r.wire.source for r in layout.routes if not r.back)
     arriving = Counter(r.wire.target for r in layout.routes)
+    returning = {r.wire.source for r in layout.routes if r.back}
     labelled: set[str] = set()
     for route in layout.routes:
         source, words = route.wire.source, short(" · ".join(route.wire.via), 28)
         at = "middle" if words else "start"
-        if not words and not route.back:
+        crowded = leaving[source] > 1 and route.wire.target in returning
+        if not words and not route.back and not crowded:
             if leaving[source] > 1 and arriving[route.wire.target] == 1:
                 at = "end"
             if at == "end" or source not in labelled:  # else another wire shows the same shape
@@ -250,14 +252,19 @@ def _arrow(route: Route, dx: float, dy: float, words: str, at: str) -> Arrow:
             bend = (y0 + y1) / 2
             path += f"C{x0:.1f} {bend:.1f} {x1:.1f} {bend:.1f} {x1:.1f} {y1:.1f}"
     head = f"M{x:.1f} {y:.1f}l-4 {-7 * sign}h8z"
+    style = "wire"
     if at == "middle":
         (x0, y0), (x1, y1) = max(pairwise(points), key=lambda p: abs(p[1][1] - p[0][1]))
         spot = ((x0 + x1) / 2 + 5, (y0 + y1) / 2 + 3)
     else:
-        spot = (points[0][0] + 5, points[0][1] + 13) if at == "start" else (x + 5, y - 8)
-    style = "wire"
-    if at == "end" and points[-2][0] > x + 1:  # the wire comes from the right
-        spot, style = (x - 5, y - 8), "wire nb-left"
+        spot, bend = (
+            ((points[0][0], points[0][1] + 13), points[1][0])
+            if at == "start"
+            else ((x, y - 8), points[-2][0])
+        )
+        left = bend > spot[0] + 1  # else the wire would run through it
+        spot = (spot[0] + (-5 if left else 5), spot[1])
+        style = "wire nb-left" if left else "wire"
     return Arrow(path, head, route.back, Text(*spot, words, style, words) if words else None)
 
 
