@@ -34,6 +34,7 @@ from nirbridge.cli_common import (
     show,
     show_json,
 )
+from nirbridge.cli_energy import energy
 from nirbridge.cli_finetune import finetune
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def convert(
     calibration: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Typical input, without labels.")
     ] = None,
+    node: DataNode = None,
     force: Force = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the journal.")] = False,
     as_json: AsJson = False,
@@ -81,7 +83,7 @@ def convert(
     typical = None
     if calibration is not None:
         how = resolve(network, dt, None, **words)
-        typical = read_typical(calibration, pipeline.channels(network), how.dt)
+        typical = read_typical(calibration, pipeline.channels(network), how.dt, node)
     result = pipeline.convert(
         network,
         target,
@@ -179,6 +181,7 @@ def check(
 
 app.command()(finetune)
 app.command()(bench)
+app.command()(energy)
 
 
 @app.command()

@@ -134,7 +134,7 @@ def to_raster(
         themselves, or no dt), NB808 (another time step), NB809 (which of several).
 
     """
-    where, values = _chosen(data, node, name)
+    where, values = chosen(data, node, name)
     if n_in is not None and values.n_neurons != n_in:
         found = f"{values.n_neurons} channels"
         raise refuse("NB802", node=where, limit=f"{n_in} channels", found=found)
@@ -148,7 +148,7 @@ def to_raster(
     return raster[0] if len(raster) == 1 else raster
 
 
-def _chosen(data: nir.NIRGraphData, node: str | None, name: str) -> tuple[str, Any]:
+def chosen(data: nir.NIRGraphData, node: str | None, name: str) -> tuple[str, Any]:
     """The observable that is meant, and what to call it."""
     nodes = dict(_flat(data, ""))
     listed = [f"{n}/{o}" for n, x in nodes.items() for o in x.observables]

@@ -18,6 +18,7 @@ from nirbridge.check import Drift, check
 from nirbridge.check.robustness import ALL, Robustness, robustness
 from nirbridge.diagnostics import refuse
 from nirbridge.dynamics import Dynamics
+from nirbridge.energy import Energy, estimate
 from nirbridge.files import replacing_folder
 from nirbridge.graph import read, write
 from nirbridge.journal import Note
@@ -169,6 +170,13 @@ class Deployment:
     ) -> Robustness:
         """Accuracy of perturbed chips; see :func:`nirbridge.check.robustness.robustness`."""
         return robustness(self, raster, labels, levels, draws, seed, attack, perturbs, dask)
+
+    def energy(
+        self, raster: Any, rate: float | None = None, steps_per_inference: float | None = None
+    ) -> Energy:
+        """Cycles, clock, operations and power; see :func:`nirbridge.energy.estimate`."""
+        given = self.chip_input(raster)
+        return estimate(self.config, given, rate=rate, steps_per_inference=steps_per_inference)
 
     def save(self, directory: str | os.PathLike[str], *, force: bool = False) -> None:
         """Write everything into a new directory, which appears whole or not at all.

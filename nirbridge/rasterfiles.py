@@ -20,7 +20,7 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge.data import to_nir, to_raster
+from nirbridge.data import chosen, to_nir, to_raster
 from nirbridge.datafiles import SUFFIXES, read_data, write_data
 from nirbridge.diagnostics import Refused, refuse
 from nirbridge.files import check_new, replacing
@@ -108,7 +108,9 @@ def read_raster(
     return check_raster(x, n_in), y
 
 
-def read_typical(path: Path, n_in: int, dt: float) -> NDArray[Any] | nir.NIRGraphData:
+def read_typical(
+    path: Path, n_in: int, dt: float, node: str | None = None
+) -> NDArray[Any] | nir.NIRGraphData:
     """Input to calibrate on: as :func:`read_raster`, but what has no step of its own stays events.
 
     Raises
@@ -117,14 +119,18 @@ def read_typical(path: Path, n_in: int, dt: float) -> NDArray[Any] | nir.NIRGrap
         As :func:`read_raster`.
 
     """
-    counts, _ = read_raster(path, n_in, dt)
+    counts, _ = read_raster(path, n_in, dt, node)
     if path.suffix in SUFFIXES:
-        return read_data(path)
+        _, data = chosen(read_data(path), node, path.name)
+        return _as_input(data)
     if path.suffix != ".csv":
         return counts
     events = _parse_events(path)
     times, channels = events[None, :, 0], events[None, :, 1].astype(np.int64)
-    data = nir.EventData(channels, times, n_in, len(counts) * dt)
+    return _as_input(nir.EventData(channels, times, n_in, len(counts) * dt))
+
+
+def _as_input(data: Any) -> nir.NIRGraphData:
     return nir.NIRGraphData({"input": nir.NIRNodeData({"spikes": data})})
 
 

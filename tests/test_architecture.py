@@ -13,8 +13,8 @@ PACKAGE = Path(nirbridge.__file__).parent
 
 # A folder may import from those before it, and from the small modules that all share.
 ORDER = (
-    "graph", "passes", "targets", "mapping", "quantize", "simulate", "check", "calibrate",
-    "bench", "report",
+    "graph", "passes", "targets", "mapping", "quantize", "simulate", "energy", "check",
+    "calibrate", "bench", "report",
 )  # fmt: skip
 OPTIONAL = (
     "torch", "snntorch", "norse", "rockpool", "sinabs", "spyx", "nengo", "jax", "dask",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import nir
 import numpy as np
 import pytest
 
@@ -11,7 +13,10 @@ import nirbridge
 from nirbridge import Refused, convert, read
 from nirbridge.calibrate import calibrate, random_spikes
 from nirbridge.calibrate.score import Judge
+from nirbridge.data import to_raster
+from nirbridge.datafiles import write_data
 from nirbridge.graph.verify import verify
+from nirbridge.rasterfiles import read_typical
 from tests.conftest import EXAMPLES, GRAPHS
 
 
@@ -109,3 +114,18 @@ def test_random_spikes_are_always_the_same() -> None:
     assert rates.min() < 0.1 < rates.max()
     assert first.max() == 1
     assert random_spikes(5, False).max() > 1
+
+
+def test_typical_input_is_one_of_several_nodes(tmp_path: Path) -> None:
+    def events(channel: int) -> nir.NIRNodeData:
+        found = nir.EventData(np.full((1, 3), channel), np.array([[0.0, 1e-3, 2e-3]]), 4, 5e-3)
+        return nir.NIRNodeData({"spikes": found})
+
+    place = tmp_path / "two.nir"
+    write_data(nir.NIRGraphData({"a": events(1), "b": events(2)}), place)
+    with pytest.raises(Refused) as refusal:
+        read_typical(place, 4, 1e-3)
+    assert refusal.value.diagnostics[0].code == "NB809"
+    typical = read_typical(place, 4, 1e-3, "b")
+    assert isinstance(typical, nir.NIRGraphData)
+    np.testing.assert_array_equal(to_raster(typical, 4, 1e-3).sum(axis=0), [0, 0, 3, 0])

@@ -12,7 +12,6 @@ import nir
 import nirbridge
 from benchmarks.accuracy.tasks import Data
 from nirbridge import Deployment, convert
-from nirbridge.quantize import METHODS as KNOWN
 
 CALIBRATION = 300  # samples of the training data
 FINETUNING = 12  # epochs
@@ -24,20 +23,19 @@ Make = Callable[[nir.NIRGraph, Data, int], Deployment]
 class Method:
     """``make`` deploys a graph, with the training data and the seed if it wants them.
 
-    ``there``: whether nirbridge has it. ``imports``: what else it takes, which is not its own time
-    or memory. ``budget``: whether the rungs between the trained network and the chip are its own.
+    ``imports``: what else it takes, which is not its own time or memory. ``budget``: whether the
+    rungs between the trained network and the chip are its own.
     """
 
     name: str
     make: Make
-    there: bool = True
     imports: tuple[str, ...] = ()
     budget: bool = True
 
     @property
     def possible(self) -> bool:
         """Whether all that it takes is installed."""
-        return self.there and all(find_spec(name.split(".")[0]) for name in self.imports)
+        return all(find_spec(name.split(".")[0]) for name in self.imports)
 
 
 def plain(name: str, graph: nir.NIRGraph, _data: Data, _seed: int) -> Deployment:
@@ -63,8 +61,8 @@ def by_rockpool(quantiser: str, graph: nir.NIRGraph, _data: Data, _seed: int) ->
     return rockpool(graph, quantiser)
 
 
-def _known(name: str) -> Method:
-    return Method(name, partial(plain, name), name in KNOWN)
+def _ours(name: str) -> Method:
+    return Method(name, partial(plain, name))
 
 
 def _rockpool(quantiser: str) -> Method:
@@ -74,11 +72,11 @@ def _rockpool(quantiser: str) -> Method:
 
 
 METHODS = (
-    _known("global"),
-    _known("channel"),
+    _ours("global"),
+    _ours("channel"),
     _rockpool("global_quantize"),
     _rockpool("channel_quantize"),
-    _known("fit"),
+    _ours("fit"),
     Method("calibrate", calibrate),
     Method("finetune", finetune, imports=("torch",)),
 )
