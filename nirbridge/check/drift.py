@@ -18,6 +18,8 @@ from nirbridge.rasters import check_raster
 from nirbridge.simulate import simulate_continuous
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from nirbridge.deployment import Deployment
 
 CHUNK = 64  # samples that are simulated, with all states recorded, at a time
@@ -123,6 +125,18 @@ class Drift:
         """The rung that costs most decisions; None if none costs any."""
         worst = max(self.rungs[1:], key=lambda r: r.loss)
         return worst if worst.loss > 0 else None
+
+    def _repr_html_(self) -> str:
+        """The error budget, for a notebook."""
+        from nirbridge.report.notebook import drift_html
+
+        return drift_html(self)
+
+    def plot(self) -> Figure:
+        """The error budget as a chart of Matplotlib's: percentage points of decisions lost."""
+        from nirbridge.report.figures.budget import budget
+
+        return budget(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The figures as plain values, for JSON."""

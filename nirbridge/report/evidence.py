@@ -160,7 +160,7 @@ class _Tracer:
             unit="volts" if p.readout else "thresholds",
             latency=p.latency,
             chip_membrane=membrane / unit,
-            chip_current=sum(currents) / unit,
+            chip_current=np.sum(currents, axis=0) / unit,
             trained_membrane=membrane_before,
             trained_current=current_before,
             chip_spikes=none if own is None else own.chip[:, i],

@@ -5,6 +5,8 @@ from __future__ import annotations
 from hashlib import sha256
 from pathlib import Path
 
+from nirbridge.deployment import CONFIG, RECORD
+from nirbridge.diagnostics import refuse
 from nirbridge.files import check_new, check_suffix, replacing
 from nirbridge.graph.read import repairs
 from nirbridge.report import pictures, tables
@@ -16,19 +18,29 @@ from nirbridge.report.templates import render
 SUFFIXES = (".html", ".htm")
 
 
-def check_page(path: Path, force: bool) -> None:
+def check_page(path: Path, force: bool, made: Path | None = None) -> None:
     """Whether :func:`write` will be able to write there; best asked before simulating.
+
+    ``made``: a folder for a deployment, which will be written, or replaced, before the page.
 
     Raises
     ------
     Refused
-        NB806 for another suffix than .html, NB805 if the page or the ``.json`` beside it exists,
-        NB807 if there is no such directory.
+        NB806 for another suffix than .html, NB805 if the page or the ``.json`` beside it exists, or
+        would be a file of a deployment, NB807 if there is no such directory.
 
     """
     check_suffix(path, SUFFIXES)
-    for each in (path, path.with_suffix(".json")):
-        check_new(each, force)
+    facts = path.with_suffix(".json")
+    beside = made is not None and path.resolve().parent == made.resolve()
+    if facts.name in (CONFIG, RECORD) and (beside or (path.parent / RECORD).is_file()):
+        limit, found = "a name of its own", f"{facts.name} is a file of the deployment"
+        raise refuse(
+            "NB805", node=path.name, limit=limit, found=found, remedy="choose another name"
+        )
+    if not beside:
+        for each in (path, facts):
+            check_new(each, force)
 
 
 def write(story: Story, path: Path, force: bool = False) -> None:

@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from nirbridge.deployment import CONFIG, GRAPHS, RECORD
+
 PACKAGES = ("nirbridge", "nir", "numpy", "h5py", "numba", "matplotlib", "jinja2")
 
 
@@ -39,8 +41,8 @@ class Provenance:
 
 
 def provenance(files: Iterable[Path] = (), command: str = "") -> Provenance:
-    """The record for files that were read; folders stand for the files in them."""
-    known = [f for path in files for f in (sorted(path.iterdir()) if path.is_dir() else [path])]
+    """The record for files that were read; a deployment's folder stands for its own files."""
+    known = [f for path in files for f in (_deployment(path) if path.is_dir() else [path])]
     versions = {"Python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -53,6 +55,10 @@ def provenance(files: Iterable[Path] = (), command: str = "") -> Provenance:
         f"{platform.system()} {platform.machine()}",
         tuple(_file(f) for f in known if f.is_file()),
     )
+
+
+def _deployment(folder: Path) -> list[Path]:
+    return [*(folder / name for name in (CONFIG, RECORD)), *(folder / f"{g}.nir" for g in GRAPHS)]
 
 
 def command_line() -> str:

@@ -127,7 +127,7 @@ def decays(deployment: Deployment) -> tuple[Decay, ...]:
         if p.relay:
             continue
         names = synapses(deployment.lowered, topology, p.name)
-        states = [("membrane", p.name, ("tau", "tau_mem"))]
+        states: list[tuple[str, str, tuple[str, ...]]] = [("membrane", p.name, ("tau", "tau_mem"))]
         if names:
             kinds = ("synapse", "second synapse")
             states += [(k, n, ("tau",)) for k, n in zip(kinds, names, strict=False)]

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from nirbridge.check import Drift
 from nirbridge.diagnostics import Diagnostic
+from nirbridge.energy import Energy, Use, utilisation
 from nirbridge.graph.inline import inline
 from nirbridge.graph.nodes import kind
 from nirbridge.graph.read import repairs
 from nirbridge.graph.shapes import infer
 from nirbridge.progress import Track
 from nirbridge.rasters import check_raster
-from nirbridge.report.evidence import Sample, record
+from nirbridge.report.evidence import WINDOW, Sample, record
 from nirbridge.report.facts import nodes
 from nirbridge.report.provenance import Provenance, provenance
 from nirbridge.report.rounding import WeightRow, weight_rows
@@ -45,7 +46,8 @@ class Story:
     """What a report shows.
 
     ``source``: what the input was; ``random`` if it was made up, for want of any. ``tolerance``:
-    share of decisions that may differ. ``samples``: those shown step by step.
+    share of decisions that may differ. ``samples``: those shown step by step. ``energy``: what
+    the input costs on the chip; None for random spikes, and for a chip of which nothing is known.
     """
 
     title: str
@@ -55,6 +57,7 @@ class Story:
     random: bool
     tolerance: float
     samples: tuple[Sample, ...]
+    energy: Energy | None
     violations: tuple[Diagnostic, ...]
     provenance: Provenance
 
@@ -93,8 +96,8 @@ class Story:
         same = f"decides as the trained network on {percent(drift.agreement)}"
         if self.random:
             return (
-                f"The network fits {chip} and, on random spikes, {same} of {drift.samples} samples; "
-                "how well it does its task takes typical input to say."
+                f"The network fits {chip} and, on random spikes, {same} of {drift.samples} "
+                "samples; how well it does its task takes typical input to say."
             )
         what = f"On {drift.samples:,} samples the chip {same}"
         if drift.accuracy is not None:
@@ -133,6 +136,11 @@ class Story:
     def weights(self) -> tuple[WeightRow, ...]:
         """What rounding did to each matrix."""
         return weight_rows(self.deployment)
+
+    @property
+    def use(self) -> dict[str, Use]:
+        """How much of the chip is taken, by the names of its limits."""
+        return {} if self.chip is None else utilisation(self.deployment.config, self.chip)
 
     @property
     def marks(self) -> dict[str, str]:
@@ -176,6 +184,8 @@ class Story:
             "repairs": repairs(d.source),
             "placement": asdict(d.placement),
             "weights": [asdict(row) for row in self.weights],
+            "use": {name: asdict(use) for name, use in self.use.items()},
+            "energy": None if self.energy is None else self.energy.to_dict(),
             "diagnostics": [each.to_dict() for each in self.violations],
             "provenance": self.provenance.to_dict(),
         }
@@ -230,7 +240,9 @@ def gather(
     counts = check_raster(raster, deployment.n_in)
     counts = counts if counts.ndim == 3 else counts[None]
     if drift is None:
-        drift = deployment.check(counts, labels, ideal=min(1, len(counts)), track=track)
+        short = len(counts) and counts.shape[1] <= WINDOW  # continuous time takes its time
+        drift = deployment.check(counts, labels, ideal=int(short), track=track)
+    known = deployment.config.target in TARGETS
     return Story(
         title=title or "network",
         deployment=deployment,
@@ -239,7 +251,8 @@ def gather(
         random=random,
         tolerance=tolerance,
         samples=tuple(record(deployment, counts[k], k) for k in _worth_showing(drift)),
-        violations=tuple(_violations(deployment)),
+        energy=None if random or not known else deployment.energy(counts),
+        violations=tuple(deployment.config.violations() if known else ()),
         provenance=provenance() if made_by is None else made_by,
     )
 
@@ -249,11 +262,6 @@ def _worth_showing(drift: Drift) -> list[int]:
     trained, chip = (drift.rungs[k].choices for k in (0, -1))
     differs = [k for k, (a, b) in enumerate(zip(trained, chip, strict=True)) if a != b][:1]
     return sorted({*([0] if trained else []), *differs})
-
-
-def _violations(deployment: Deployment) -> list[Diagnostic]:
-    known = TARGETS.get(deployment.config.target)
-    return [] if known is None else deployment.config.violations(known)
 
 
 def tally(rows: Any, columns: Any, classes: int) -> tuple[tuple[int, ...], ...]:

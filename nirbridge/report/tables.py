@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from nirbridge.energy import MARGIN, Energy
 from nirbridge.report.evidence import Sample
 from nirbridge.report.story import Confusion, Story
-from nirbridge.report.units import counted, number, percent, points, seconds
+from nirbridge.report.units import counted, number, percent, points, quantity, seconds, span
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,9 @@ def tiles(story: Story) -> Iterator[Tile]:
     yield Tile("decided as trained", percent(drift.agreement), note)
     hidden = f"of {story.chip.hidden.value:,}" if story.chip else ""
     yield Tile("hidden neurons", f"{d.config.n_hidden:,}", hidden)
+    if story.energy is not None and story.energy.power.dynamic_energy is not None:
+        value = span(story.energy.power.dynamic_energy, "J")
+        yield Tile("dynamic energy", value, "per inference, estimated")
     late = max((p.latency for p in d.placement.outputs), default=0)
     yield Tile("latency", counted(late, "step"), f"of {seconds(d.config.dt)} each")
 
@@ -122,6 +126,73 @@ def journal(story: Story) -> Table:
     )
     columns = ("stage", "node", "what was done", "size")
     return Table("Every step of the conversion; a size is an approximation", columns, rows, 3)
+
+
+def use(story: Story) -> Table:
+    """How much of the chip is taken."""
+    rows = tuple(
+        (u.unit, f"{u.used:,}", f"{u.limit:,}", percent(u.share) if u.limit else "-")
+        for u in story.use.values()
+    )
+    caption = f"How much of {story.chip_title} is taken"
+    return Table(caption, ("resource", "used", "of", "share"), rows)
+
+
+def cycles(found: Energy) -> Table:
+    """Clock cycles of a step, part by part."""
+    columns = (found.mean, found.activity.busiest, found.worst)
+    parts = ("input", "recurrent", "output", "hidden", "readout", "total")
+    rows = tuple((p, *(f"{getattr(each, p):,.0f}" for each in columns)) for p in parts)
+    if found.mean.second_synapse is not None:
+        beside = tuple(f"{each.second_synapse or 0:,.0f}" for each in columns)
+        rows = (*rows, ("beside them: second synapse", *beside))
+    return Table("Clock cycles per step", ("part", "mean", "busiest", "all spike"), rows)
+
+
+def activity(found: Energy) -> Table:
+    """What was measured in the simulation, and the clock that it needs."""
+    rates = found.rates if len(found.rates) else np.zeros(1)
+    clock = "not known" if found.default_clock is None else quantity(found.default_clock, "Hz")
+    rows = (
+        ("synaptic operations per step", f"{found.activity.operations:,.1f}"),
+        ("synaptic operations per second", f"{found.operations_per_second:,.0f}"),
+        ("spikes per hidden neuron and second", f"{rates.mean():,.1f}"),
+        ("the same, of the busiest neuron", f"{rates.max():,.1f}"),
+        ("hidden neurons that are silent in a step", percent(found.activity.sparsity)),
+        (f"slowest clock for this input, {MARGIN:.0%} to spare", quantity(found.clock, "Hz")),
+        ("the same if all spiked at once", quantity(found.worst_clock, "Hz")),
+        ("the chip's own clock", clock),
+    )
+    return Table("Activity and clock", ("measured on the input", "value"), rows)
+
+
+def power(found: Energy) -> Table:
+    """The estimate."""
+    p = found.power
+    rows = (
+        ("idle power", span(p.idle, "W")),
+        ("dynamic power", span(p.dynamic, "W")),
+        ("active power", span(p.active, "W")),
+        ("energy per clock cycle", span(p.per_cycle, "J")),
+        ("dynamic energy per inference", span(p.dynamic_energy, "J")),
+        ("energy per inference", span(p.energy, "J")),
+    )
+    columns = ("estimated from published figures", "lowest to highest")
+    return Table("Power and energy", columns, rows)
+
+
+def sources(found: Energy) -> Table:
+    """Where the estimate comes from."""
+    rows = tuple(
+        (
+            figure.quantity,
+            f"{figure.value:.3g} {figure.unit}",
+            figure.condition,
+            f"derived from {figure.source}" if figure.derived else figure.source,
+        )
+        for figure in found.power.figures
+    )
+    return Table("Published figures", ("figure", "value", "condition", "source"), rows, 99)
 
 
 def placement(story: Story) -> Table:

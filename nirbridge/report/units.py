@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from nirbridge.energy import Range
+
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+PREFIXES = (
+    (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"),
+    (1e-12, "p"),
+)  # fmt: skip
 SHORTEST = 24  # characters to which a long name is cut on a figure
 
 
@@ -15,6 +22,23 @@ def seconds(value: float) -> str:
     """A duration with the unit that reads best."""
     scale, unit = next(((s, u) for s, u in UNITS if abs(value) >= s), UNITS[-1])
     return f"{value / scale:.4g} {unit}"
+
+
+def quantity(value: float, unit: str) -> str:
+    """A value in SI units with the prefix that reads best: ``44.5 MHz``."""
+    scale, prefix = next(((s, p) for s, p in PREFIXES if abs(value) >= s), PREFIXES[-1])
+    return f"{value / scale:.3g} {prefix}{unit}" if value else f"0 {unit}"
+
+
+def span(values: Range | None, unit: str) -> str:
+    """A range with the unit that reads best."""
+    if values is None:
+        return "not known"
+    low, high = quantity(values.low, unit), quantity(values.high, unit)
+    if low == high:
+        return low
+    same = low.split()[1] == high.split()[1]
+    return f"{low.split()[0] if same else low} to {high}"
 
 
 def percent(value: float | None) -> str:

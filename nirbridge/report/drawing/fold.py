@@ -202,7 +202,8 @@ def _grouped(view: View, group: dict[str, str]) -> View:
     members: dict[str, list[str]] = {}
     for key, name in group.items():
         members.setdefault(name, []).append(key)
-    boxes, owner = {}, {}
+    boxes: dict[str, Box] = {}
+    owner: dict[str, str] = {}
     for name, keys in members.items():
         content = [view.boxes[k] for k in keys]
         owner |= dict.fromkeys(keys, keys[0])

@@ -267,8 +267,8 @@ def _spaced(wanted: Sequence[float], layer: list[str], width: dict[str, float]) 
     for w, offset in zip(wanted, offsets, strict=False):
         pools.append((w - offset, 1))
         while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
-            (a, n), (b, m) = pools[-2:]
-            pools[-2:] = [((a * n + b * m) / (n + m), n + m)]
+            (mean, n), (other, m) = pools[-2:]
+            pools[-2:] = [((mean * n + other * m) / (n + m), n + m)]
     flat = [mean for mean, n in pools for _ in range(n)]
     return [x + offset for x, offset in zip(flat, offsets, strict=False)]
 

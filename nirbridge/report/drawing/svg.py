@@ -264,7 +264,7 @@ def _arrow(route: Route, dx: float, dy: float, words: str, at: str) -> Arrow:
         )
         left = bend > spot[0] + 1  # else the wire would run through it
         spot = (spot[0] + (-5 if left else 5), spot[1])
-        style = "wire nb-left" if left else "wire"
+        style = "wire nirb-left" if left else "wire"
     return Arrow(path, head, route.back, Text(*spot, words, style, words) if words else None)
 
 

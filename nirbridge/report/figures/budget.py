@@ -28,7 +28,9 @@ def budget(drift: Drift) -> Figure:
         colours = [COSTS if loss > 0 else MENDS for loss in losses]
         axes.barh(range(len(rungs)), losses, color=colours, height=0.58)
         low, high = min(0.0, *losses), max(0.0, *losses)
-        room = max(high - low, NARROW)
+        if high - low < NARROW:
+            high = low + NARROW
+        room = high - low
         for y, loss in enumerate(losses):
             side = "right" if loss < 0 else "left"
             x = loss + 0.02 * room * (-1 if loss < 0 else 1)

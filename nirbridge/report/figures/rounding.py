@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nirbridge.report.rounding import Decay, WeightGroup
 
 BINS = 61
+ALIKE = 0.02  # time constants that differ by less than 2 % share a mark
 MARKERS = {"membrane": "o", "synapse": "s", "second synapse": "^"}
 SHIFTS = np.arange(1, 16)
 
@@ -66,12 +67,14 @@ def decays(found: Sequence[Decay], dt: float) -> Figure:
             if not parts:
                 continue
             pairs = np.concatenate([np.stack([d.before, d.after], axis=1) for d in parts]) / scale
-            points, count = np.unique(np.round(pairs, 6), axis=0, return_counts=True)
+            alike = ALIKE * np.round(np.log(pairs) / ALIKE)
+            found_at, count = np.unique(alike, axis=0, return_counts=True)
+            x, y = np.exp(found_at).T
             area = 14 + 120 * np.sqrt(count / max(count.sum(), 1))
             fill = {"membrane": CHIP, "synapse": TRAINED}.get(kind, "none")
-            axes.scatter(*points.T, s=area, marker=marker, facecolor=fill, edgecolor=SOFT,
+            axes.scatter(x, y, s=area, marker=marker, facecolor=fill, edgecolor=SOFT,
                          linewidth=0.7, alpha=0.8, label=kind)  # fmt: skip
-            ends = [min(ends[0], points.min()), max(ends[1], points.max())]
+            ends = [min(ends[0], x.min(), y.min()), max(ends[1], x.max(), y.max())]
         low, high = ends[0] / 1.6, ends[1] * 1.6
         axes.set_xscale("log")
         axes.set_yscale("log")
@@ -97,6 +100,6 @@ def plain_ticks(axes: object, low: float, high: float) -> None:
     ticks = np.outer(powers, [1, 2, 5]).ravel()
     ticks = ticks[(ticks >= low) & (ticks <= high)]
     for axis in (axes.xaxis, axes.yaxis):  # type: ignore[attr-defined]
-        axis.set_major_locator(FixedLocator(ticks))
+        axis.set_major_locator(FixedLocator(ticks.tolist()))
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))

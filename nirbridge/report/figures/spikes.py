@@ -26,7 +26,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Layer:
-    """Marks of one colour in a raster."""
+    """Marks (columns, rows) of one colour in a raster."""
 
     colour: str
     marks: Mask
@@ -34,15 +34,11 @@ class Layer:
 
 @dataclass(frozen=True)
 class Band:
-    """One population's raster: its name, what it is, its marks (T, n) by colour."""
+    """One population's raster: its name, its neurons, its marks by colour."""
 
     name: str
+    size: int
     layers: tuple[Layer, ...]
-
-    @property
-    def size(self) -> int:
-        """Neurons."""
-        return int(self.layers[0].marks.shape[1])
 
 
 def bands(sample: Sample) -> list[Band]:
@@ -65,33 +61,34 @@ def _joined(parts: list[Spikes]) -> Spikes:
 
 
 def _band(s: Spikes) -> Band:
-    chip = np.asarray(s.chip) > 0
     if s.role == "input" or s.trained is None:
-        return Band(s.name, (Layer(INK if s.role == "input" else CHIP, chip),))
-    trained = np.asarray(s.trained) > 0
-    return Band(
-        s.name,
-        (
-            Layer(BOTH, chip & trained),
-            Layer(TRAINED, trained & ~chip),
-            Layer(CHIP, chip & ~trained),
-        ),
+        return plain_band(s.name, s.chip, INK if s.role == "input" else CHIP)
+    chip, trained = thinned(np.asarray(s.chip) > 0), thinned(np.asarray(s.trained) > 0)
+    layers = (
+        Layer(BOTH, chip & trained),
+        Layer(TRAINED, trained & ~chip),
+        Layer(CHIP, chip & ~trained),
     )
+    return Band(s.name, s.chip.shape[1], layers)
+
+
+def plain_band(name: str, counts: NDArray[Any], colour: str) -> Band:
+    """Spike counts (T, n) in one colour."""
+    return Band(name, counts.shape[1], (Layer(colour, thinned(np.asarray(counts) > 0)),))
 
 
 def raster(sample: Sample) -> Figure:
     """All spikes of a sample, the chip's over those of the trained network."""
-    return stacked(bands(sample), sample.dt)
+    return stacked(bands(sample), sample.steps, sample.dt)
 
 
-def stacked(parts: list[Band], dt: float | None) -> Figure:
+def stacked(parts: list[Band], steps: int, dt: float | None) -> Figure:
     """Rasters one above the other, on one axis of time (in steps, if ``dt`` is None)."""
     from matplotlib.figure import Figure
 
     rows = [float(np.clip(p.size, 10, 70)) for p in parts]
     heights = [r * min(0.055, TALL / sum(rows)) for r in rows]
     tall = TOP + BOTTOM + sum(heights) + SPACE * (len(parts) - 1)
-    steps = parts[0].layers[0].marks.shape[0] if parts else 1
     scale, unit = time_scale(steps * dt) if dt is not None else (1.0, "steps")
     step = 1.0 if dt is None else dt / scale
     with styled():
@@ -102,7 +99,7 @@ def stacked(parts: list[Band], dt: float | None) -> Figure:
             box = (LEFT / WIDTH, y / tall, 1 - (LEFT + RIGHT) / WIDTH, height / tall)
             axes = figure.add_axes(box)
             y -= SPACE
-            _draw(axes, part, step, 72 * height)
+            _draw(axes, part, steps, step, 72 * height)
             axes.set_xlim(0, max(steps, 1) * step)
             last = k == len(parts) - 1
             axes.tick_params(bottom=last, labelbottom=last)
@@ -121,37 +118,45 @@ def time_scale(duration: float) -> tuple[float, str]:
     return 1e-6, "µs"
 
 
-def _draw(axes: Axes, part: Band, step: float, points: float) -> None:
+def _draw(axes: Axes, part: Band, steps: int, step: float, points: float) -> None:
     """Each run of marks in a row as one piece of one path per colour."""
-    from matplotlib.patches import PathPatch
-    from matplotlib.path import Path
-
-    rows = min(part.size, ROWS)
+    rows = max(1, part.layers[0].marks.shape[1])
+    length = shared_steps(steps)
     for layer in part.layers:
-        thin, length = thinned(layer.marks)
-        starts, ends = _runs(thin)
-        if len(starts):
-            y = starts[:, 1] + 0.5
-            ends_x = np.minimum(ends * length, len(layer.marks))
-            corners = np.stack([starts[:, 0] * length * step, y, ends_x * step, y], axis=1)
-            codes = np.tile([Path.MOVETO, Path.LINETO], len(starts))
-            path = Path(corners.reshape(-1, 2), codes)
-            width = max(0.5, 0.82 * points / max(rows, 1))
-            axes.add_patch(PathPatch(path, fill=False, ec=layer.colour, lw=width, capstyle="butt"))
+        starts, ends = _runs(layer.marks)
+        y = starts[:, 1] + 0.5
+        x = np.stack([starts[:, 0] * length, np.minimum(ends * length, steps)], axis=1) * step
+        corners = np.stack([x, np.repeat(y[:, None], 2, axis=1)], axis=2)
+        _segments(axes, corners, layer.colour, max(0.5, 0.82 * points / rows))
     axes.set_ylim(rows, 0)
     axes.set_yticks([])
     axes.spines["left"].set_color(LINE)
-    label = f"{short(part.name, 15)}\n{part.size}"
+    label = f"{short(part.name, 13)}\n{part.size}"
     axes.text(-0.02, 0.5, label, transform=axes.transAxes, ha="right", va="center", fontsize=8)
 
 
-def thinned(marks: Mask) -> tuple[Mask, int]:
-    """Marks (T, n) with at most COLUMNS steps and ROWS neurons; and the steps that share a mark.
+def _segments(axes: Axes, corners: NDArray[Any], colour: str, width: float) -> None:
+    """Lines (n, 2 ends, 2 coordinates) as one path, which takes a tenth of the room of many."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    if len(corners):
+        codes = np.tile([Path.MOVETO, Path.LINETO], len(corners))
+        path = Path(corners.reshape(-1, 2), codes)
+        axes.add_patch(PathPatch(path, fill=False, ec=colour, lw=width, capstyle="butt"))
+
+
+def shared_steps(steps: int) -> int:
+    """How many steps share a mark."""
+    return max(1, -(-steps // COLUMNS))
+
+
+def thinned(marks: Mask) -> Mask:
+    """Marks (T, n) with at most COLUMNS steps and ROWS neurons.
 
     A mark stands wherever one of those that it stands for does.
     """
-    length = -(-len(marks) // COLUMNS)
-    return _pooled(_pooled(marks, length).T, -(-marks.shape[1] // ROWS)).T, max(length, 1)
+    return _pooled(_pooled(marks, shared_steps(len(marks))).T, -(-marks.shape[1] // ROWS)).T
 
 
 def _pooled(marks: Mask, n: int) -> Mask:
@@ -163,7 +168,7 @@ def _pooled(marks: Mask, n: int) -> Mask:
 
 def sharing(sample: Sample) -> str:
     """What a mark of the raster stands for, where it is more than one neuron and one step."""
-    length = -(-sample.steps // COLUMNS)
+    length = shared_steps(sample.steps)
     most = max((b.size for b in bands(sample)), default=0)
     per = -(-most // ROWS)
     parts = [f"up to {per} neurons"] if per > 1 else []
@@ -231,7 +236,7 @@ def _spike_ticks(axes: Axes, found: Trace, time: NDArray[Any]) -> None:
         ((found.chip_spikes, CHIP), (found.trained_spikes, TRAINED))
     ):
         if counts is not None and np.any(counts):
-            at = time[np.asarray(counts) > 0]
-            bottom = high + room * (0.25 + row)
-            axes.vlines(at, bottom, bottom + 0.7 * room, color=colour, lw=1.6)
+            at = np.repeat(time[np.asarray(counts) > 0][:, None], 2, axis=1)
+            ends = high + room * (0.25 + row) + np.array([0, 0.7 * room])
+            _segments(axes, np.stack([at, np.broadcast_to(ends, at.shape)], axis=2), colour, 1.6)
     axes.set_ylim(low, high + 2.2 * room)

@@ -7,7 +7,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ HUES = (
     "#3c8dc9", "#dd8a24", "#2a9d7f", "#b565a7", "#8b7f3a", "#d9604c", "#5c6bc0", "#7d8f9a",
 )  # fmt: skip
 
-_RC = {
+_RC: Any = {
     "font.size": 9.0,
     "font.family": "sans-serif",
     "text.color": INK,
