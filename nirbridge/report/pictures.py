@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nirbridge.report.drawing import draw
-from nirbridge.report.evidence import Sample
+from nirbridge.report.evidence import Sample, Trace
 from nirbridge.report.figures import budget, chip, rounding, spikes
 from nirbridge.report.figures.style import to_svg
 from nirbridge.report.rounding import decays, weight_groups
@@ -64,29 +64,38 @@ def drawing(story: Story, after: bool) -> Picture:
 def sample_pictures(sample: Sample) -> Iterator[Picture]:
     """The raster of a sample, then the traces of its chosen neurons."""
     key = f"s{sample.number}"
-    many = spikes.sharing(sample)
-    shared = f" One mark stands for {many}, and is set if any of them spikes." if many else ""
-    cut = ""
-    if sample.steps < sample.of_steps:
-        cut = f" Shown are the first {sample.steps:,} of {sample.of_steps:,} steps."
-    caption = (
-        "Steps with at least one spike; one row per neuron. The chip's answer is moved back by its "
-        f"latency. Relays, which only repeat others, are left out.{shared}{cut}"
-    )
-    yield _picture(f"{key}-raster", spikes.raster(sample), caption)
+    yield _picture(f"{key}-raster", spikes.raster(sample), _raster_words(sample))
     for k, trace in enumerate(sample.traces):
-        late = f"moved back by {counted(trace.latency, 'step')}; " if trace.latency else ""
-        compared = (
-            "" if trace.trained_membrane is not None else " The trained network has no such state."
-        )
-        if trace.trained_membrane is not None and trace.trained_current is None:
-            compared = " The trained neuron has no synapse, hence no current to compare."
-        line = "dashed: the threshold; " if trace.unit == "thresholds" else ""
-        caption = (
-            f"{trace.name}, {trace.why}. States after the reset, in {trace.unit}; {line}{late}"
-            f"ticks above: its spikes.{compared}"
-        )
-        yield _picture(f"{key}-t{k}", spikes.trace(trace, sample.dt), caption)
+        yield _picture(f"{key}-t{k}", spikes.trace(trace, sample.dt), _trace_words(trace))
+
+
+def _raster_words(sample: Sample) -> str:
+    words = [
+        "Steps with at least one spike; one row per neuron. The chip's answer is moved back by its "
+        "latency. Relays, which only repeat others, are left out."
+    ]
+    many = spikes.sharing(sample)
+    if many:
+        words.append(f"One mark stands for {many}, and is set if any of them spikes.")
+    if sample.steps < sample.of_steps:
+        words.append(f"Shown are the first {sample.steps:,} of {sample.of_steps:,} steps.")
+    if not any(s.role == "output" for s in sample.spikes):
+        words.append("The outputs are read by their membranes, and send no spikes.")
+    return " ".join(words)
+
+
+def _trace_words(trace: Trace) -> str:
+    after = ["States after the reset, in thresholds", "dashed: the threshold", "ticks: its spikes"]
+    if trace.unit != "thresholds":
+        after = [f"Read by its membrane, in {trace.unit}"]
+    if trace.latency:
+        after.append(f"moved back by {counted(trace.latency, 'step')}")
+    words = [f"{trace.name}, {trace.why}.", "; ".join(after) + "."]
+    if trace.trained_membrane is None:
+        words.append("The trained network has no such state.")
+    elif trace.trained_current is None:
+        words.append("The trained neuron has no synapse, hence no current to compare.")
+    return " ".join(words)
 
 
 def map_picture(story: Story) -> Picture:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.check import Drift
-from nirbridge.diagnostics import Diagnostic
+from nirbridge.diagnostics import Diagnostic, Refused
 from nirbridge.energy import Energy, Use, utilisation
 from nirbridge.graph.inline import inline
 from nirbridge.graph.nodes import kind
@@ -46,8 +46,9 @@ class Story:
     """What a report shows.
 
     ``source``: what the input was; ``random`` if it was made up, for want of any. ``tolerance``:
-    share of decisions that may differ. ``samples``: those shown step by step. ``energy``: what
-    the input costs on the chip; None for random spikes, and for a chip of which nothing is known.
+    share of decisions that may differ. ``samples``: those shown step by step. ``no_ideal``: why
+    there is no comparison with continuous time, if there is none. ``energy``: what the input
+    costs on the chip; None for random spikes, and for a chip of which nothing is known.
     """
 
     title: str
@@ -57,6 +58,7 @@ class Story:
     random: bool
     tolerance: float
     samples: tuple[Sample, ...]
+    no_ideal: str
     energy: Energy | None
     violations: tuple[Diagnostic, ...]
     provenance: Provenance
@@ -239,9 +241,9 @@ def gather(
         raster = random_spikes(deployment.n_in, deployment.dynamics.spikes_per_step == 1)
     counts = check_raster(raster, deployment.n_in)
     counts = counts if counts.ndim == 3 else counts[None]
+    no_ideal = "not asked for"
     if drift is None:
-        short = len(counts) and counts.shape[1] <= WINDOW  # continuous time takes its time
-        drift = deployment.check(counts, labels, ideal=int(short), track=track)
+        drift, no_ideal = _checked(deployment, counts, labels, track)
     known = deployment.config.target in TARGETS
     return Story(
         title=title or "network",
@@ -251,10 +253,25 @@ def gather(
         random=random,
         tolerance=tolerance,
         samples=tuple(record(deployment, counts[k], k) for k in _worth_showing(drift)),
+        no_ideal=no_ideal,
         energy=None if random or not known else deployment.energy(counts),
         violations=tuple(deployment.config.violations() if known else ()),
         provenance=provenance() if made_by is None else made_by,
     )
+
+
+def _checked(
+    deployment: Deployment, counts: Any, labels: Any, track: Track | None
+) -> tuple[Drift, str]:
+    """The check, with the first sample in continuous time; or why that was left out."""
+    if not len(counts) or counts.shape[1] > WINDOW:
+        return deployment.check(counts, labels, track=track), f"of more than {WINDOW:,} steps"
+    try:
+        return deployment.check(counts, labels, ideal=1, track=track), ""
+    except Refused as refusal:
+        drift = deployment.check(counts, labels, track=track)  # raises it again, if it is no ideal
+        first = refusal.diagnostics[0]
+        return drift, f"{first.code}, {first.rule}; found: {first.found}"
 
 
 def _worth_showing(drift: Drift) -> list[int]:

@@ -45,6 +45,7 @@ def weights(groups: Sequence[WeightGroup]) -> Figure:
             axes.set_title(group.title)
             axes.set_ylabel("weights")
             axes.grid(axis="y")
+            axes.locator_params(axis="x", nbins=6)
         rows[-1].set_xlabel("weight (thresholds per spike)")
         figure.align_ylabels()
         keys = rows[0].get_legend_handles_labels()

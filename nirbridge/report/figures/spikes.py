@@ -156,7 +156,8 @@ def thinned(marks: Mask) -> Mask:
 
     A mark stands wherever one of those that it stands for does.
     """
-    return _pooled(_pooled(marks, shared_steps(len(marks))).T, -(-marks.shape[1] // ROWS)).T
+    columns = _pooled(marks, shared_steps(len(marks)))
+    return np.asarray(_pooled(columns.T, -(-marks.shape[1] // ROWS)).T)
 
 
 def _pooled(marks: Mask, n: int) -> Mask:
