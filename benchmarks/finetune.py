@@ -21,7 +21,7 @@ from rich.console import Console
 from benchmarks.examples import table
 from benchmarks.machine import write_json
 from nirbridge import convert, finetune, read
-from nirbridge.quantize import METHODS
+from nirbridge.quantize import DATA_FREE
 
 ROOT = Path(__file__).resolve().parents[1]
 GRAPHS = ROOT / "graphs"
@@ -66,7 +66,7 @@ def main() -> None:
     rows = [
         measure(name, method, options.epochs, options.seeds)
         for name in options.graphs
-        for method in METHODS
+        for method in DATA_FREE
     ]
     Console(width=120).print(table("Fine-tuning on Xylo Audio 2", rows))
     if options.json:

@@ -23,7 +23,7 @@ from nirbridge import (
     simulate_stepped,
 )
 from nirbridge.check.metrics import compare
-from nirbridge.quantize import METHODS
+from nirbridge.quantize import DATA_FREE
 
 PLATFORMS = ("norse", "snntorch", "spyx", "s2", "rockpool", "nengo")
 LATE = {"spyx": 1}  # steps by which a platform logs
@@ -61,7 +61,7 @@ def _simulate(
         "nirbridge stepped": _class(stepped.output),
         "nirbridge continuous": _class(exact.binned()["lif2"]),
     }
-    for method in METHODS:
+    for method in DATA_FREE:
         result = convert(graph, method=method, reset="subtract")
         recording = result.simulate(sample, record=True)
         assert recording.spikes is not None

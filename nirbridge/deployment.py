@@ -19,7 +19,7 @@ from nirbridge.check.robustness import ALL, Robustness, robustness
 from nirbridge.diagnostics import refuse
 from nirbridge.dynamics import Dynamics
 from nirbridge.energy import Energy, estimate
-from nirbridge.files import replacing_folder
+from nirbridge.files import replacing_folder, steady
 from nirbridge.graph import read, write
 from nirbridge.journal import Note
 from nirbridge.mapping.config import XyloConfig
@@ -235,7 +235,7 @@ class Deployment:
         """
         place = Path(directory)
         check_place(place, force)
-        with replacing_folder(place) as folder:
+        with replacing_folder(place, force) as folder:
             for name in GRAPHS:
                 write(getattr(self, name), folder / f"{name}.nir")
             (folder / CONFIG).write_text(self.config.to_json() + "\n", encoding="utf-8")
@@ -281,6 +281,10 @@ def load(directory: str | os.PathLike[str]) -> Deployment:
 
     """
     folder = Path(directory)
+    return steady(folder, lambda: _load(folder))
+
+
+def _load(folder: Path) -> Deployment:
     for name in (RECORD, CONFIG, *(f"{g}.nir" for g in GRAPHS)):
         if not (folder / name).is_file():
             limit = "a directory that `nirbridge convert` wrote"

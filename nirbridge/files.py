@@ -1,16 +1,31 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders that appear whole or not at all, whenever a run is killed.
+
+What is written grows in a folder of its own beside its place, and takes that place in one step of
+the file system. Such a folder is locked while its run lives; the next run to the same place removes
+those whose run was killed.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from nirbridge.diagnostics import refuse
+
+PREFIX = ".nirbridge-"
+_AT_FDCWD, _SWAP = -100, 2  # of Linux's renameat2 and, the latter, of macOS' renamex_np
+_CANNOT = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
+
+T = TypeVar("T")
 
 
 def check_new(path: Path, force: bool) -> None:
@@ -39,44 +54,175 @@ def check_suffix(path: Path, suffixes: tuple[str, ...]) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place when the block ends without error."""
-    if not path.parent.is_dir():  # else the error would name the temporary file
+    """A path for a file that takes the place of ``path`` when the block ends without error."""
+    if not path.parent.is_dir():  # else the error would name the temporary folder
         raise FileNotFoundError(errno.ENOENT, "no such directory", str(path.parent))
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _workplace(path.parent) as folder:
+        fresh = folder / path.name
+        yield fresh
+        _flush(fresh)
+        fresh.replace(path)
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside ``path`` that takes its place when the block ends without error.
+def replacing_folder(path: Path, force: bool = True) -> Iterator[Path]:
+    """A new folder that takes the place of ``path`` when the block ends without error.
 
-    An old folder at ``path`` is moved aside first and deleted last, so that at every moment one
-    of the two is complete.
+    An old folder at ``path`` is exchanged for it in one step where the system can do that (Linux,
+    macOS). Elsewhere it is moved aside first: a run that is killed between the two steps leaves
+    it there, whole, in a folder ``.nirbridge-*``.
+
+    Raises
+    ------
+    Refused
+        NB805 if the place is taken, and ``force`` is not set.
+
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    aside = temporary / "old"
-    fresh = temporary / "new"
-    try:
+    with _workplace(path.parent) as folder:
+        fresh = folder / "new"
         fresh.mkdir()
         yield fresh
-        if path.exists():
-            path.rename(aside)
+        for each in fresh.rglob("*"):
+            if each.is_file():
+                _flush(each)
+        while not _took_place(fresh, path, force):
+            pass  # another run came or went in between
+
+
+def steady(folder: Path, read: Callable[[], T]) -> T:
+    """What ``read`` makes of a folder; again, if another took its place meanwhile."""
+    while True:
+        before = _identity(folder)
+        try:
+            found = read()
+        except Exception:  # whatever a mixture of two folders leads to
+            if before == _identity(folder):
+                raise
+        else:
+            if before == _identity(folder):
+                return found
+
+
+def _identity(folder: Path) -> tuple[int, ...] | None:
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_ctime_ns
+
+
+def _took_place(fresh: Path, path: Path, force: bool) -> bool:
+    """Whether ``fresh`` came to be at ``path``; False if what is there changed meanwhile."""
+    try:
+        if not (force and path.exists()):
+            fresh.rename(path)
+        elif not _exchange(fresh, path):
+            _move_aside(fresh, path)
+    except OSError as error:
+        if error.errno in _TAKEN and not force:
+            limit, found = "a new directory", f"{path} exists"
+            raise refuse("NB805", limit=limit, found=found) from None
+        if error.errno in (*_TAKEN, errno.ENOENT) and fresh.exists():
+            return False
+        raise
+    return True
+
+
+def _move_aside(fresh: Path, path: Path) -> None:
+    aside = Path(tempfile.mkdtemp(dir=fresh.parent)) / "old"
+    path.rename(aside)
+    try:
         fresh.rename(path)
     finally:
-        if aside.exists() and not path.exists():  # interrupted between the two
+        if not path.exists():
             aside.rename(path)
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
+def _exchange(a: Path, b: Path) -> bool:
+    """Swap what is at two paths in one step; False where the system cannot."""
+    if sys.platform not in ("linux", "darwin"):
+        return False
+    library = ctypes.CDLL(None, use_errno=True)
+    source, target = os.fsencode(a), os.fsencode(b)
+    try:
+        if sys.platform == "linux":
+            failed = library.renameat2(_AT_FDCWD, source, _AT_FDCWD, target, _SWAP)
+        else:
+            failed = library.renamex_np(source, target, _SWAP)
+    except AttributeError:  # a C library without it
+        return False
+    code = ctypes.get_errno()
+    if failed and code not in _CANNOT:
+        raise OSError(code, os.strerror(code), str(b))
+    return not failed
+
+
+@contextmanager
+def _workplace(parent: Path) -> Iterator[Path]:
+    """A locked folder in ``parent`` that goes away at the end."""
+    _sweep(parent)
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        lock = None
+        with suppress(BlockingIOError, FileNotFoundError):
+            lock = _lock(folder)
+            if folder.exists():
+                break
+        _unlock(lock)  # the sweep of another run was quicker
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        _unlock(lock)
+
+
+def _sweep(parent: Path) -> None:
+    """Remove the folders of runs that were killed: those that nobody has locked."""
+    for folder in parent.glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            lock = _lock(folder)
+            if lock is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                _unlock(lock)
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock a folder until the process ends; None where folders cannot be locked.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process has locked it.
+    FileNotFoundError
+        If it is gone.
+
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return None
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise
+    except OSError:  # a file system without locks
+        os.close(handle)
+        return None
+    return handle
+
+
+def _unlock(lock: int | None) -> None:
+    if lock is not None:
+        os.close(lock)
+
+
+def _flush(path: Path) -> None:
+    """Bring a file onto the disk, so that a power cut does not leave its name without content."""
+    handle = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,22 @@ ROOT = Path(__file__).resolve().parents[1]
 GRAPHS = ROOT / "graphs"
 REFERENCE = ROOT.parent / "shared" / "reference"
 EXAMPLES = ("digits_conv", "digits_cuba", "digits_lif", "digits_recurrent")
+
+
+def interrupted(process: subprocess.Popen[str], seconds: float = 60) -> str:
+    """Press Ctrl-C until a process ends, as a user does; what it wrote on stderr.
+
+    While modules are imported or compiled an interruption may get lost in a callback.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        process.send_signal(signal.SIGINT)
+        try:
+            return process.communicate(timeout=5)[1]
+        except subprocess.TimeoutExpired:
+            if time.monotonic() > end:
+                process.kill()
+                raise
 
 
 @pytest.fixture(scope="session")

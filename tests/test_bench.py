@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ from nirbridge.bench.job import Job
 from nirbridge.bench.picture import heat_map, number
 from nirbridge.bench.pool import run_job, run_local
 from nirbridge.optional import installed
-from tests.conftest import GRAPHS, ROOT
+from tests.conftest import GRAPHS, ROOT, interrupted
 from tests.test_cli import Command, left
 from tests.test_cli import nirbridge as nirbridge  # the fixture
 
@@ -136,8 +135,7 @@ def test_interruption_stops_what_runs(fakes: Path) -> None:
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert wait_for(lambda: fakes.exists() and fakes.read_text())
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    errors = interrupted(process)
     assert process.returncode != 0
     assert "Traceback" not in errors
     assert wait_for(lambda: not alive(int(fakes.read_text())), 5)

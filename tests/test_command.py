@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.conftest import GRAPHS
+from tests.conftest import GRAPHS, interrupted
 
 GRAPH, DIGITS = GRAPHS / "digits_cuba.nir", GRAPHS / "digits.npz"
 
@@ -128,8 +127,7 @@ def test_interruption_leaves_no_traceback(deployment: Path) -> None:
     command = [sys.executable, "-m", "nirbridge", *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     time.sleep(4)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    errors = interrupted(process)
     assert process.returncode != 0
     assert "Traceback" not in errors
 

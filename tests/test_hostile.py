@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 import struct
@@ -12,7 +11,6 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +20,8 @@ import numpy as np
 import pytest
 
 import nirbridge
+from benchmarks.fuzz import mutate
 from nirbridge import Dynamics, Refused, convert, read
-from nirbridge.graph.nodes import FIELDS
 from nirbridge.graph.write import write
 from nirbridge.rasterfiles import read_raster
 from tests.conftest import GRAPHS
@@ -56,13 +54,7 @@ def edited(place: Path, edit: Edit) -> Path:
 
 def put(name: str, data: Any = None, **options: Any) -> Edit:
     """Put another dataset in the place of one."""
-
-    def edit(file: Any) -> None:
-        if name in file:
-            del file[name]
-        file.create_dataset(name, data=data, **options)
-
-    return edit
+    return lambda file: mutate.put(file, name, data, **options)
 
 
 def virtual(file: Any) -> None:
@@ -140,6 +132,7 @@ EDITS: dict[str, tuple[Edit, str]] = {
     "shape nan": (put("node/nodes/input/shape", [np.nan]), "NB201"),
     "shape huge": (put("node/nodes/input/shape", [2**62]), "NB201"),
     "shape below 1": (put("node/nodes/input/shape", [-2]), "NB201"),
+    "shape of shapes": (put("node/nodes/output/shape", np.ones((2, 2), int)), "NB209"),
     "beyond single precision": (put("node/nodes/hidden/r", [1e300, 1, 1]), "NB201"),
     "no neurons": (put(WEIGHT, shape=(0, 2), dtype="f8"), "NB209"),
 }
@@ -213,87 +206,17 @@ def test_one_long_string_many_times(tmp_path: Path) -> None:
 
 # --- graphs that were edited at random, as a careless exporter would -------------------------
 
-NUMBERS = (0, 1, -1, 2, 255, 1e6, 1e300, -1e300, 1e-300, 5e-324, np.nan, np.inf, -np.inf, 2**62)
-SHAPES: tuple[tuple[int, ...], ...] = ((), (0,), (1,), (2,), (3,), (1, 1), (3, 2), (2, 2, 2))
-TYPES = ("f8", "f4", "f2", "i8", "u1", "?", ">f4")
-WORDS = (*FIELDS, "NIRGraph", "", "x")
-
-
-def any_graph(rng: random.Random) -> nir.NIRGraph:
-    """A convolutional, a nested or a plain network."""
-
-    def neurons(kind: Any, shape: Any, *values: float) -> Any:
-        return kind(*[np.full(shape, x) for x in values])
-
-    lif = neurons(nir.LIF, 3, 0.01, 1, 0, 1, 0)
-    plain = {"w": nir.Affine(np.ones((3, 2)), np.zeros(3)), "lif": lif, "s": nir.Scale(np.ones(3))}
-    first: dict[str, Any] = {"input": nir.Input(np.array([2]))}
-    middle: dict[str, Any] = plain
-    choice = rng.randrange(3)
-    if choice == 1:
-        inner = {**first, **plain, "output": nir.Output(np.array([3]))}
-        middle = {"net": chained(inner)}
-    elif choice == 2:
-        first = {"input": nir.Input(np.array([1, 4, 4]))}
-        middle = {
-            "c": nir.Conv2d((4, 4), np.ones((2, 1, 3, 3)), 1, 1, 1, 1, np.zeros(2)),
-            "if": neurons(nir.IF, (2, 4, 4), 1, 1, 0),
-            "p": nir.SumPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0])),
-            "f": nir.Flatten({"input": np.array([2, 2, 2])}, 0, -1),
-            "w": nir.Linear(np.ones((3, 8))),
-            "o": lif,
-        }
-    last = {
-        "w2": nir.Linear(np.ones((2, 3))),
-        "out": neurons(nir.CubaLIF, 2, 0.01, 0.01, 1, 0, 1, 0, 1),
-        "output": nir.Output(np.array([2])),
-    }
-    return chained({**first, **middle, **last})
-
-
-def chained(nodes: dict[str, Any]) -> nir.NIRGraph:
-    names = list(nodes)
-    return nir.NIRGraph(nodes, list(pairwise(names)), type_check=False)
-
-
-def careless(file: Any, rng: random.Random) -> None:
-    """One mistake: another value, shape, type, word or edge; something too few or too many."""
-    names: list[str] = []
-    file.visititems(lambda n, item: names.append(n) if isinstance(item, h5py.Dataset) else None)
-    name = rng.choice(names)
-    value = file[name][()]
-    text = h5py.check_string_dtype(file[name].dtype) is not None
-    what = rng.randrange(6)
-    if what == 0:
-        del file[name]
-    elif what == 1:
-        put(f"{name}{rng.randrange(9)}", 1.0)(file)
-    elif what == 2 and rng.random() < 0.5:
-        file.move(name.rpartition("/")[0], "node/nodes/" + rng.choice(["a.b", "w", "x y", "."]))
-    elif text and np.ndim(value) == 2:
-        edges = value.copy()
-        edges[rng.randrange(len(edges)), rng.randrange(2)] = rng.choice([*edges.ravel(), b"gone"])
-        put(name, edges[: rng.randrange(1, len(edges) + 1)], dtype=h5py.string_dtype())(file)
-    elif text:
-        put(name, rng.choice(WORDS))(file)
-    elif what == 3:
-        put(name, np.ones(rng.choice(SHAPES), rng.choice(TYPES)))(file)
-    elif np.size(value):
-        changed = np.array(value, np.float64)
-        changed.flat[rng.randrange(changed.size)] = rng.choice(NUMBERS)
-        put(name, changed)(file)
-
 
 def test_careless_exporters(tmp_path: Path) -> None:
     place = tmp_path / "graph.nir"
     read_well = 0
     for seed in range(CASES):
         rng = random.Random(seed)
-        nir.write(str(place), any_graph(rng))
+        nir.write(str(place), mutate.any_graph(rng))
         with h5py.File(place, "r+") as file:
             for _ in range(rng.choice([0, 1, 1, 2])):
                 try:
-                    careless(file, rng)
+                    mutate.careless(file, rng)
                 except (ValueError, RuntimeError, KeyError):  # not a possible mistake
                     continue
         with warnings.catch_warnings():
@@ -310,27 +233,16 @@ def test_careless_exporters(tmp_path: Path) -> None:
 # --- rasters ---------------------------------------------------------------------------------
 
 
-def npy(header: str, content: bytes = b"", version: tuple[int, int] = (1, 0)) -> bytes:
-    """A file in NumPy's format with any header."""
-    text = header.encode("latin1").ljust(118) + b"\n"
-    length = struct.pack("<H" if version == (1, 0) else "<I", len(text))
-    return b"\x93NUMPY" + bytes(version) + length + text + content
-
-
-def described(shape: str, kind: str = "<i8") -> str:
-    return f"{{'descr': {kind!r}, 'fortran_order': False, 'shape': {shape}}}"
-
-
 HEADERS = {
-    "gigabytes": npy(described(f"({2**40}, 2)")),
-    "negative": npy(described("(-1, 2)"), bytes(64)),
-    "negative twice": npy(described("(-2, -2)"), bytes(64)),
-    "no bytes each": npy(described(f"({2**60}, 2)", "|V0")),
-    "objects": npy(described("(1, 2)", "|O"), bytes(16)),
-    "no shape": npy(described("'ab'"), bytes(16)),
-    "code": npy("__import__('os').system('false')"),
-    "half a list": npy("{'descr': [(", bytes(16)),
-    "newer format": npy(described("(1, 2)"), bytes(16), (2, 0)),
+    "gigabytes": mutate.npy(mutate.described(f"({2**40}, 2)")),
+    "negative": mutate.npy(mutate.described("(-1, 2)"), bytes(64)),
+    "negative twice": mutate.npy(mutate.described("(-2, -2)"), bytes(64)),
+    "no bytes each": mutate.npy(mutate.described(f"({2**60}, 2)", "|V0")),
+    "objects": mutate.npy(mutate.described("(1, 2)", "|O"), bytes(16)),
+    "no shape": mutate.npy(mutate.described("'ab'"), bytes(16)),
+    "code": mutate.npy("__import__('os').system('false')"),
+    "half a list": mutate.npy("{'descr': [(", bytes(16)),
+    "newer format": mutate.npy(mutate.described("(1, 2)"), bytes(16), (2, 0)),
     "header of gigabytes": b"\x93NUMPY\x02\x00" + struct.pack("<I", 2**32 - 1),
     "empty": b"",
     "magic only": b"\x93NUMPY",
@@ -353,7 +265,7 @@ def test_archive_that_claims_gigabytes(tmp_path: Path) -> None:
     """The sizes in the archive's list are lies; so is the header that agrees with them."""
     place = tmp_path / "raster.npz"
     with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("x.npy", npy(described(f"({2**26}, 2)"), bytes(1000)))
+        archive.writestr("x.npy", mutate.npy(mutate.described(f"({2**26}, 2)"), bytes(1000)))
     content = bytearray(place.read_bytes())
     at = content.index(b"PK\x01\x02") + 24
     struct.pack_into("<I", content, at, 2**31 - 1)
@@ -405,22 +317,6 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def places_in(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Paths to everything in a tree of JSON."""
-    inner = content.items() if isinstance(content, dict) else enumerate(content)
-    found = [path] if path else []
-    for key, value in inner:
-        below = isinstance(value, (dict, list)) and len(str(value)) < 5000
-        found += places_in(value, (*path, key)) if below else [(*path, key)]
-    return found
-
-
-VALUES: tuple[Any, ...] = (
-    None, True, -1, 0, 1, 7, 2**31, 2**63, 2**64 - 1, 10**400, 0.5, 1e400, "", "x", "hidden",
-    [], [0], [[1]], {}, {"shape": [2**40], "index": [], "value": []},
-)  # fmt: skip
-
-
 @pytest.mark.parametrize("name", ["config.json", "deployment.json"])
 def test_records_that_lie(name: str, deployment: Path, tmp_path: Path) -> None:
     """What gets through is consistent: it simulates and checks."""
@@ -431,16 +327,7 @@ def test_records_that_lie(name: str, deployment: Path, tmp_path: Path) -> None:
     accepted = 0
     for seed in range(CASES):
         rng = random.Random(seed)
-        content = json.loads(text)
-        *path, last = rng.choice(places_in(content))
-        holder = content
-        for key in path:
-            holder = holder[key]
-        if rng.random() < 0.2:
-            del holder[last]
-        else:
-            holder[last] = rng.choice(VALUES)
-        (folder / name).write_text(json.dumps(content))
+        (folder / name).write_bytes(mutate.record(text.encode(), rng))
         try:
             loaded = nirbridge.load(folder)
         except Refused:
@@ -490,7 +377,7 @@ def test_names_that_no_file_keeps(old: str, new: Any, code: str) -> None:
 
 
 def test_nested_names_that_would_collide() -> None:
-    inner = chained({"input": nir.Input(np.array([2])), "output": nir.Output(np.array([2]))})
+    inner = mutate.chained({"input": nir.Input(np.array([2])), "output": nir.Output(np.array([2]))})
     inner.nodes["x"] = nir.Scale(np.ones(2))
     graph = read(GOOD)
     graph.nodes |= {"block": inner, "block.x": nir.Scale(np.ones(2))}

@@ -72,6 +72,6 @@ def _shape(node: nir.NIRNode, side: str) -> tuple[int, ...] | None:
     if not types or len(types) != 1:
         return None
     value = np.atleast_1d(np.asarray(next(iter(types.values()))))
-    if value.dtype.kind not in "iu":
+    if value.dtype.kind not in "iu" or value.ndim > 1:
         return None
     return tuple(int(n) for n in value)

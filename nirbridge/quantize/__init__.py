@@ -1,5 +1,5 @@
 """Weights, thresholds, biases and decays → integers; one file per method."""
 
-from nirbridge.quantize.methods import METHODS, Quantized, quantize
+from nirbridge.quantize.methods import DATA_FREE, METHODS, Quantized, quantize
 
-__all__ = ["METHODS", "Quantized", "quantize"]
+__all__ = ["DATA_FREE", "METHODS", "Quantized", "quantize"]

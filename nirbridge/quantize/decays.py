@@ -28,10 +28,11 @@ def rounded_shift(factor: Array, lowest: int) -> NDArray[np.int64]:
 def tau_error(factor: Array, shift: NDArray[Any]) -> Array:
     """Relative error of the time constant −dt/ln α that the shift brings.
 
-    For a factor of 0 (no memory) the step itself stands for the time constant.
+    For a factor of 0 (no memory) the step itself stands for the time constant; of an endless one,
+    or one whose factor rounds to 1, all is lost: −1.
     """
     wanted, got = (
         np.where(x > 0, -1.0 / np.log(np.where(x > 0, x, 0.5)), 0.0)
-        for x in (np.asarray(factor, np.float64), chip_factor(shift))
+        for x in (np.minimum(factor, 1 - 2.0**-53), chip_factor(shift))
     )
     return np.asarray((got - wanted) / np.maximum(wanted, 1.0), np.float64)

@@ -26,6 +26,7 @@ METHODS = {
     "calibrate": "as fit, then form, scales and rounding chosen on a raster of typical input",
 }
 FITTED = ("fit", "calibrate")
+DATA_FREE = tuple(name for name in METHODS if name != "calibrate")
 
 
 @dataclass(frozen=True)

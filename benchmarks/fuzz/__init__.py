@@ -1,0 +1,1 @@
+"""Mutated files against every reader; see ``benchmarks.fuzz.__main__``."""
