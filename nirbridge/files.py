@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from nirbridge.diagnostics import refuse
 
-PREFIX = ".nirbridge-"
+PREFIX, ASIDE = ".nirbridge-", "old-"
 _AT_FDCWD, _SWAP = -100, 2  # of Linux's renameat2 and, the latter, of macOS' renamex_np
 _CANNOT = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
@@ -69,8 +69,8 @@ def replacing_folder(path: Path, force: bool = True) -> Iterator[Path]:
     """A new folder that takes the place of ``path`` when the block ends without error.
 
     An old folder at ``path`` is exchanged for it in one step where the system can do that (Linux,
-    macOS). Elsewhere it is moved aside first: a run that is killed between the two steps leaves
-    it there, whole, in a folder ``.nirbridge-*``.
+    macOS). Elsewhere it is moved aside first; if a run is killed between the two steps, the next
+    one that writes beside ``path`` puts it back.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def _took_place(fresh: Path, path: Path, force: bool) -> bool:
 
 
 def _move_aside(fresh: Path, path: Path) -> None:
-    aside = Path(tempfile.mkdtemp(dir=fresh.parent)) / "old"
+    aside = Path(tempfile.mkdtemp(prefix=ASIDE, dir=fresh.parent)) / path.name
     path.rename(aside)
     try:
         fresh.rename(path)
@@ -183,6 +183,9 @@ def _sweep(parent: Path) -> None:
         with suppress(OSError):
             lock = _lock(folder)
             if lock is not None:
+                for old in folder.glob(f"{ASIDE}*/*"):
+                    if not (parent / old.name).exists():
+                        old.rename(parent / old.name)
                 shutil.rmtree(folder, ignore_errors=True)
                 _unlock(lock)
 

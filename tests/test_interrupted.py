@@ -116,7 +116,8 @@ def test_saving(
 ) -> None:
     """At every moment of one save after the other, the old or the new deployment is there.
 
-    A system that cannot exchange two folders may lose the place, never the content.
+    A system that cannot exchange two folders may take the old one from its place; the next run
+    brings it back.
     """
     if not exchanges:
         monkeypatch.setattr(files, "_exchange", lambda *_: False)
@@ -133,13 +134,26 @@ def test_saving(
     seen = set()
     for _ in range(30 if exchanges else 10):
         with killed_after(rng.uniform(0, 4 * takes), save_for_ever):
-            if not exchanges and not place.exists():
-                aside = next(tmp_path.glob(f"{files.PREFIX}*/*/old"))
-                aside.rename(place)
+            if not exchanges:
+                with files.replacing(tmp_path / "other") as other:
+                    other.touch()
             seen.add(which(place, two))
     assert len(seen) == 2 or not exchanges
     two[0].save(place, force=True)
-    assert left(tmp_path) == ["out"]  # what the killed ones left went with the next run
+    # what the killed ones left went with the next run
+    assert left(tmp_path) == (["out"] if exchanges else ["other", "out"])
+
+
+def test_what_was_moved_aside_comes_back(tmp_path: Path) -> None:
+    aside = tmp_path / f"{files.PREFIX}dead" / f"{files.ASIDE}x"
+    for name in ("lost", "kept"):
+        (aside / name).mkdir(parents=True)
+        (aside / name / "old").touch()
+    (tmp_path / "kept").mkdir()
+    with files.replacing(tmp_path / "other") as other:
+        other.touch()
+    assert left(tmp_path) == ["kept", "lost", "other"]
+    assert (left(tmp_path / "kept"), left(tmp_path / "lost")) == ([], ["old"])
 
 
 def test_convert(tmp_path: Path, two: tuple[Deployment, Deployment]) -> None:
