@@ -1,9 +1,11 @@
 """Generated networks through the chip simulator and through ``xylosim``: every integer compared.
 
-``python -m benchmarks.conformance [--networks N] [--seed S] [--steps T]``
+``python -m benchmarks.conformance [--networks N] [--seed S] [--steps T] [--target CHIP]``
 
-Each network runs through the kernel in one piece and in two, every tenth also through the
-readable rules. Exit status 1 if a single state, spike or output differs from the vendor's.
+The target decides which arithmetic is run: that of the first chip, ``xylo-1``, is ``xylosim.v1``,
+that of all others ``xylosim.v2``. Each network runs through the kernel in one piece and in two,
+every tenth also through the readable rules. Exit status 1 if a single state, spike or output
+differs from the vendor's.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ from nirbridge.simulate import Recording, simulate
 from nirbridge.simulate.packing import packed
 from nirbridge.simulate.recording import RECORDED
 from nirbridge.simulate.reference import simulate_by_rule
+from nirbridge.targets import TARGETS, arithmetic
 
+DEFAULT = "xylo-audio-2"
 SHARE_BY_RULE = 10  # one network in so many is also run by the readable rules
 
 Wide = NDArray[np.int64]
@@ -60,12 +64,13 @@ RULES: dict[str, tuple[str, ...]] = {
     "a membrane saturates": (
         *(f"{name} at the {end} rail" for name in _MEMBRANES for end in ("upper", "lower")),
     ),
-    "a change saturates": (
-        "sum of currents saturates",
-        "sum with bias saturates",
-        "output sum saturates",
-        "output sum with bias saturates",
-        "leak of -32768 wraps",
+    # here the two arithmetics part: one saturates and wraps what the other takes whole
+    "a change beyond 16 bits": (
+        "sum of currents",
+        "sum with bias",
+        "output sum",
+        "output sum with bias",
+        "leak of -32768",
     ),
     "biases": ("bias > 0", "bias < 0", "output bias > 0", "output bias < 0"),
     "several spikes in a step": ("input above 15", "2 to 30 hidden spikes", "wide products"),
@@ -83,6 +88,14 @@ RULES: dict[str, tuple[str, ...]] = {
     "forms of weight rows": ("dense rows", "lists", "several bands"),
     "sizes": ("second synapse", "one synapse", "over 32 hidden", "over 128 hidden", "over 32 out"),
 }
+
+
+def rules_of(target: str) -> dict[str, tuple[str, ...]]:
+    """Those that a chip has: without biases there are no rules about them."""
+    if TARGETS[target].bias_bits.value:
+        return RULES
+    kept = {group: tuple(m for m in members if "bias" not in m) for group, members in RULES.items()}
+    return {group: members for group, members in kept.items() if members}
 
 
 def rules_reached(config: XyloConfig, raster: NDArray[Any], recording: Recording) -> set[str]:
@@ -180,17 +193,20 @@ def _membranes(which: str, config: XyloConfig, v: Wide, current: Wide) -> set[st
     bias = getattr(config, f"bias{which}").astype(np.int64)
     dash = getattr(config, f"dash_mem{which}")
     leak = _lost(v, dash)
-    wrapped = np.where(leak == INT16.low, INT16.low, -leak)
-    change = wrapped + current
-    biased = np.clip(change, INT16.low, INT16.high) + bias
-    x = v + np.clip(biased, INT16.low, INT16.high)
+    if arithmetic(config.target) == "v1":
+        change = biased = current - leak
+        x = v + change
+    else:
+        change = np.where(leak == INT16.low, INT16.low, -leak) + current
+        biased = np.clip(change, INT16.low, INT16.high) + bias
+        x = v + np.clip(biased, INT16.low, INT16.high)
     return _decays(f"mem{which}", name, dash, v) | _when(
         {
             f"{name} at the upper rail": x > INT16.high,
             f"{name} at the lower rail": x < INT16.low,
-            f"{said}sum saturates" if which else "sum of currents saturates": _outside(change),
-            f"{said}sum with bias saturates": _outside(biased),
-            "leak of -32768 wraps": leak == INT16.low,
+            f"{said}sum" if which else "sum of currents": _outside(change),
+            f"{said}sum with bias": _outside(biased),
+            "leak of -32768": leak == INT16.low,
             f"{said}bias > 0": bias > 0,
             f"{said}bias < 0": bias < 0,
         }
@@ -249,7 +265,7 @@ def _aliases(config: XyloConfig, recording: Recording) -> set[str]:
 
 def _forms(config: XyloConfig) -> set[str]:
     """How the kernel holds the weights, and sizes that matter to it."""
-    (bands, *_), _, _, _, two, _ = packed(config)
+    (bands, *_), _, _, _, two, *_ = packed(config)
     return _when(
         {
             "dense rows": (bands[:, 2] == 0) & (bands[:, 1] > 0),
@@ -279,7 +295,9 @@ def in_pieces(config: XyloConfig, raster: NDArray[Any], cut: int) -> dict[str, N
     }
 
 
-def compare(seeds: Iterable[Any], steps: int) -> tuple[Counter[str], Counter[str], list[Any]]:
+def compare(
+    seeds: Iterable[Any], steps: int, target: str = DEFAULT
+) -> tuple[Counter[str], Counter[str], list[Any]]:
     """Run a network per seed. Totals; networks that reached each rule; seeds that differ."""
     from benchmarks.xylosim_oracle import Oracle
 
@@ -288,7 +306,7 @@ def compare(seeds: Iterable[Any], steps: int) -> tuple[Counter[str], Counter[str
     wrong = []
     for k, seed in enumerate(seeds):
         rng = np.random.default_rng(seed)
-        config = any_config(rng)
+        config = any_config(rng, target)
         raster = any_raster(rng, config.n_in, steps)
         expected = Oracle.of(config).run(raster)
         recording = simulate(config, raster, record=True)
@@ -306,18 +324,18 @@ def compare(seeds: Iterable[Any], steps: int) -> tuple[Counter[str], Counter[str
     return totals, rules, wrong
 
 
-def report(totals: Counter[str], rules: Counter[str]) -> Table:
+def report(totals: Counter[str], rules: Counter[str], target: str = DEFAULT) -> Table:
     """The table: totals, then per group of rules how many networks reached its rarest rule."""
     names = ("networks", "networks by the readable rules", "steps", "integers compared")
     table = Table(
-        title="Chip simulator against xylosim",
+        title=f"Chip simulator against xylosim.{arithmetic(target)} ({target})",
         caption="\n".join(f"{totals[name]:,} {name}" for name in (*names, "differences")),
     )
     table.add_column("what networks reached")
     table.add_column("rules", justify="right")
     table.add_column("the rarest of them")
     table.add_column("in networks", justify="right")
-    for group, members in RULES.items():
+    for group, members in rules_of(target).items():
         rarest = min(members, key=lambda name: rules[name])
         table.add_row(group, str(len(members)), rarest, f"{rules[rarest]:,}")
     return table
@@ -329,13 +347,14 @@ def main() -> int:
     parser.add_argument("--networks", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--target", choices=list(TARGETS), default=DEFAULT)
     options = parser.parse_args()
     console = Console()
     seeds = track(
         [(options.seed, k) for k in range(options.networks)], "networks", console=console
     )
-    totals, rules, wrong = compare(seeds, options.steps)
-    console.print(report(totals, rules))
+    totals, rules, wrong = compare(seeds, options.steps, options.target)
+    console.print(report(totals, rules, options.target))
     for seed in wrong[:10]:
         console.print(f"differs: numpy.random.default_rng({seed})")
     return 1 if wrong else 0

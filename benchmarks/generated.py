@@ -1,7 +1,9 @@
 """Thousands of generated graphs through the whole compiler: converted, or refused with a reason.
 
-``python -m benchmarks.generated [--graphs 10000] [--nodes 50] [--seed 0]``
+``python -m benchmarks.generated [--graphs 10000] [--nodes 50] [--seed 0] [--target CHIP]``
 
+What is converted has no violation, does in every state what the vendor's simulator does (if that
+is installed), and lowers to the same integers again.
 Where every pass that was used preserves the dynamics exactly, the stepped model of the lowered
 graph must equal that of the source bit for bit, moved back by its latency.
 """
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from importlib.util import find_spec
 from typing import Any
 
 import nir
@@ -20,10 +23,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.conformance import differences
 from benchmarks.graphs import Options, any_graph, any_raster
 from nirbridge import Deployment, Dynamics, Refused, convert, simulate_stepped
 from nirbridge.check.models import MODELS
 from nirbridge.graph.inline import inline
+from nirbridge.targets import TARGETS, ChipSpec
 
 # Everything at once, where most graphs hold something that is approximate or has no form.
 ANYTHING = Options(
@@ -46,7 +51,7 @@ def of_size(rng: np.random.Generator, nodes: int) -> nir.NIRGraph:
             return graph
 
 
-def judge(seed: int, nodes: int) -> str:
+def judge(seed: int, nodes: int, target: str | ChipSpec = "xylo-audio-2") -> str:
     """What becomes of one generated graph."""
     rng = np.random.default_rng(seed)
     graph = of_size(rng, nodes)
@@ -54,12 +59,15 @@ def judge(seed: int, nodes: int) -> str:
     assert how is not None
     raster = any_raster(rng, graph) % 2
     try:
-        result = convert(graph)
+        result = convert(graph, target)
     except Refused as refusal:
         code = refusal.diagnostics[0].code
         return f"refused {code}" if all(d.found for d in refusal.diagnostics) else "BAD refusal"
-    result.simulate(raster)
-    if convert(result.deployed).config != result.config:
+    if result.config.violations(target):
+        return "WRONG: the chip cannot hold it"
+    if find_spec("xylosim") and _differs(result, raster[0]):
+        return "WRONG: xylosim does something else"
+    if convert(result.deployed, target).config != result.config:
         return "WRONG: lowering what was lifted gives other integers"
     later = ("quantize", "fit", "schedule")
     sized = any(note.size for note in result.journal if note.stage not in later)
@@ -68,6 +76,13 @@ def judge(seed: int, nodes: int) -> str:
     if sized:
         return "converted, with approximations"
     return "converted, exact" if equals_source(result, graph, raster) else "WRONG"
+
+
+def _differs(result: Deployment, raster: NDArray[Any]) -> bool:
+    from benchmarks.xylosim_oracle import Oracle
+
+    expected = Oracle.of(result.config).run(result.chip_input(raster))
+    return differences(vars(result.simulate(raster, record=True)), expected) > 0
 
 
 def equals_source(result: Deployment, graph: nir.NIRGraph, raster: NDArray[Any]) -> bool:
@@ -83,17 +98,18 @@ def main() -> None:
     parser.add_argument("--graphs", type=int, default=10_000)
     parser.add_argument("--nodes", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--target", choices=list(TARGETS), default="xylo-audio-2")
     options = parser.parse_args()
     console = Console()
     counts: Counter[str] = Counter()
     wrong = []
     seeds = range(options.seed, options.seed + options.graphs)
     for seed in track(seeds, "graphs", console=Console(stderr=True)):
-        verdict = judge(seed, options.nodes)
+        verdict = judge(seed, options.nodes, options.target)
         counts[verdict] += 1
         if verdict.startswith(("WRONG", "BAD")):
             wrong.append(seed)
-    title = f"{options.graphs} graphs of about {options.nodes} nodes"
+    title = f"{options.graphs} graphs of about {options.nodes} nodes, {options.target}"
     table = Table("verdict", "graphs", title=title)
     for verdict, count in counts.most_common():
         table.add_row(verdict, str(count))

@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 from nirbridge.intformat import THRESHOLD
 from nirbridge.mapping import XyloConfig
 from nirbridge.simulate import simulate
+from nirbridge.targets import TARGETS
 
 Rng = np.random.Generator
 
 N_IN, N_OUT = 16, 8  # of the networks to time
 
 
-def any_config(rng: Rng) -> XyloConfig:
+def any_config(rng: Rng, target: str = "xylo-audio-2") -> XyloConfig:
     """A network with extreme values: rails, all shifts and decays, biases, aliases.
+
+    Biases are 0 if ``target`` has none; other limits of the chip are not kept.
 
     Most are small, so that single neurons matter; some are larger than the lanes that the kernel
     works on at once, and than the chip's outputs.
@@ -40,7 +43,7 @@ def any_config(rng: Rng) -> XyloConfig:
         return rng.integers(1, highest_threshold, n, endpoint=True).astype(np.int16)
 
     def biases(n: int) -> NDArray[np.int64]:
-        top = rng.choice([0, 1, 100, 32767])
+        top = rng.choice([0, 1, 100, 32767]) if TARGETS[target].bias_bits.value else 0
         return rng.integers(-top, top, n, endpoint=True)
 
     w_in, w_rec = weights(n_in, n_hidden, 2), weights(n_hidden, n_hidden, 2)
@@ -67,6 +70,7 @@ def any_config(rng: Rng) -> XyloConfig:
         weight_shift_rec=int(shifts[1]),
         weight_shift_out=int(shifts[2]),
         dt=1e-3,
+        target=target,
     )
 
 

@@ -1,4 +1,4 @@
-"""The vendor's simulator (``xylosim``, version 2 of its neuron) behind our types."""
+"""The vendor's simulator (``xylosim``, both versions of its neuron) behind our types."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from xylosim import v2
+from xylosim import v1, v2
 
 from nirbridge.mapping import XyloConfig
+from nirbridge.targets import arithmetic
 
 
-def _synapses(weights: NDArray[np.int8]) -> list[list[Any]]:
+def _synapses(version: Any, weights: NDArray[np.int8]) -> list[list[Any]]:
     """One list per source of a synapse object per non-zero weight of (source, target, synapse)."""
     return [
-        [v2.XyloSynapse(int(j), int(k), int(row[j, k])) for j, k in np.argwhere(row)]
+        [version.XyloSynapse(int(j), int(k), int(row[j, k])) for j, k in np.argwhere(row)]
         for row in weights
     ]
 
@@ -37,19 +38,16 @@ class Oracle:
             [int(a), int(b)] if two else [int(a)]
             for a, b in zip(config.dash_syn, config.dash_syn_2, strict=True)
         ]
-        alive = [
-            _synapses(config.weights_in),
-            _synapses(config.weights_rec),
-            _synapses(config.weights_out[:, :, None]),
-        ]
-        layer = v2.XyloLayer(
+        first = arithmetic(config.target) == "v1"
+        version = v1 if first else v2
+        matrices = (config.weights_in, config.weights_rec, config.weights_out[:, :, None])
+        alive = [_synapses(version, weights) for weights in matrices]
+        layer = version.XyloLayer(
             *alive,
             [[int(a)] if a >= 0 else [] for a in config.aliases],
             config.threshold.tolist(),
             config.threshold_out.tolist(),
-            True,
-            config.bias.tolist(),
-            config.bias_out.tolist(),
+            *([] if first else [True, config.bias.tolist(), config.bias_out.tolist()]),
             config.weight_shift_in,
             config.weight_shift_rec,
             config.weight_shift_out,

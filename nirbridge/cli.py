@@ -68,6 +68,10 @@ def convert(
     ] = None,
     node: DataNode = None,
     report: ReportFile = None,
+    prune: Annotated[
+        str | None,
+        typer.Option(help="What to give up where the chip has too little room: fan-out."),
+    ] = None,
     force: Force = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the journal.")] = False,
     as_json: AsJson = False,
@@ -96,6 +100,7 @@ def convert(
         dt=dt,
         method=method,
         calibration=typical,
+        prune=prune,
         track=bar("calibrating"),
         **words,
     )
@@ -243,11 +248,31 @@ def inspect(
 
 
 @app.command()
-def targets(as_json: AsJson = False) -> None:
-    """List the chips and their limits, with the source of each."""
+def targets(
+    fits: Annotated[
+        Path | None,
+        typer.Option(metavar="GRAPH", help="What this graph takes up on each, and why not."),
+    ] = None,
+    dt: Dt = None,
+    scheme: SchemeWord = None,
+    reset: ResetWord = None,
+    spikes_per_step: SpikeLimit = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the chips and their limits, with the source of each; or what fits on them."""
+    from nirbridge import read
     from nirbridge.report import facts, text
     from nirbridge.targets import TARGETS
+    from nirbridge.usage import usage
 
+    if fits is not None:
+        words = dynamics_words(scheme, reset, spikes_per_step)
+        found = usage(read(fits), TARGETS.values(), dt, **words)
+        if as_json:
+            show_json({each.chip.name: each.to_dict() for each in found})
+        else:
+            show(text.usage(found, fits.name))
+        return
     if as_json:
         show_json({name: facts.chip(spec) for name, spec in TARGETS.items()})
     else:

@@ -168,12 +168,14 @@ RULES: dict[str, Rule] = {
     "NB604": Rule(
         "fit",
         "a hidden neuron reaches a limited number of hidden neurons",
-        "prune the recurrent weights, or train with sparse ones",
+        'remove the weights of the smallest effect: --prune fan-out, prune="fan-out"; or train '
+        "with sparse ones",
     ),
     "NB605": Rule(
         "fit",
         "the recurrent connections fit the chip's memory",
-        "prune the recurrent weights, or train with sparse ones",
+        'remove the weights of the smallest effect: --prune fan-out, prune="fan-out"; or train '
+        "with sparse ones",
     ),
     "NB606": Rule(
         "fit",
@@ -189,6 +191,22 @@ RULES: dict[str, Rule] = {
         "fit",
         "neurons have no more synapses than the chip gives them",
         "use one time constant per neuron, or a target with two synapses",
+    ),
+    "NB609": Rule(
+        "fit",
+        "hidden neurons that take input are the first ones, as many as the chip can reach",
+        "let fewer neurons take input, or choose a target that reaches more: nirbridge targets",
+    ),
+    "NB610": Rule(
+        "fit",
+        "hidden neurons that drive outputs are the last ones, as many as the chip can reach",
+        "let fewer neurons drive outputs, or choose a target that reaches more: nirbridge targets",
+    ),
+    "NB611": Rule(
+        "fit",
+        "the populations have an order in which input reaches the first and the last drive outputs",
+        "use fewer neurons, or fewer that take input and drive outputs, or choose another target: "
+        "nirbridge targets",
     ),
     "NB701": Rule("config", "a field has its declared shape", "give an array of that shape"),
     "NB702": Rule("config", "a field has its declared type", "convert explicitly with astype"),

@@ -22,6 +22,11 @@ class IntFormat:
     def __str__(self) -> str:
         return f"integers {self.low}..{self.high} ({np.dtype(self.dtype).name})"
 
+    @property
+    def bits(self) -> int:
+        """How many bits hold it."""
+        return (self.high - self.low).bit_length()
+
     def problems(self, field: str, values: NDArray[Any]) -> list[Diagnostic]:
         """Why ``values`` cannot be held: NB702 (not integers) or NB703 (first value outside)."""
         if values.dtype.kind not in "iu":

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from itertools import product
 from typing import Any
 
 import nir
@@ -14,21 +13,15 @@ import numpy as np
 from nirbridge.calibrate import best_step, calibrate, choose, random_spikes
 from nirbridge.data import to_raster
 from nirbridge.deployment import Deployment
-from nirbridge.diagnostics import Diagnostic, Refused, refuse, refuse_all
+from nirbridge.diagnostics import Refused, refuse, refuse_all
 from nirbridge.dynamics import Dynamics
+from nirbridge.fitting import check_prune, lower_to_fit, pruner, settle_biases, shaped
 from nirbridge.graph.read import repairs
 from nirbridge.graph.verify import verify
 from nirbridge.intformat import INT16
 from nirbridge.journal import Note
-from nirbridge.mapping.constant import with_constant_channel
-from nirbridge.mapping.fits import fits
 from nirbridge.mapping.lift import lift
 from nirbridge.mapping.limits import violations
-from nirbridge.mapping.place import Network, place
-from nirbridge.passes import Lowered, lower, passes
-from nirbridge.passes.base import Pass
-from nirbridge.passes.pacemaker import Pacemakers
-from nirbridge.passes.twin import TwinSynapses
 from nirbridge.progress import Track
 from nirbridge.quantize import quantize
 from nirbridge.quantize.fit import Form, fires_once, forms
@@ -49,6 +42,7 @@ def convert(
     calibration: Any = None,
     exact: bool | None = None,
     balance: bool | None = None,
+    prune: str | None = None,
     track: Track | None = None,
     **words: Any,
 ) -> Deployment:
@@ -78,6 +72,10 @@ def convert(
     balance
         Whether paths of unequal length are made equal by relay neurons; else the journal only
         says how far they are apart. By default they are if the result fits the chip.
+    prune
+        ``"fan-out"``: where there are too many recurrent weights for the chip, those of the
+        smallest effect are removed, measured on the calibration raster, or else on random spikes;
+        the journal says how many, and what they amount to.
     track
         Wraps the numbers of the steps of a calibration, to show progress.
     words
@@ -93,6 +91,7 @@ def convert(
     """
     chip = find_target(target)
     check_method(method)
+    check_prune(prune)
     if method == "calibrate" and calibration is None:
         raise refuse("NB502", node="calibration", limit="a raster", found="none")
     refuse_all(verify(graph))
@@ -105,7 +104,7 @@ def convert(
     notes.append(Note("time", "", f"dt = {how.dt:g} s, {source_of_dt(graph, dt, dynamics)}"))
     if isinstance(calibration, nir.NIRGraphData):
         if method == "calibrate":
-            at = partial(convert, target=target, exact=exact, balance=balance)
+            at = partial(convert, target=target, exact=exact, balance=balance, prune=prune)
             step = best_step(
                 graph, how, calibration, channels(graph), lambda g, d: at(g, dynamics=d)
             )
@@ -114,20 +113,21 @@ def convert(
         else:
             calibration = to_raster(calibration, channels(graph), how.dt)
     counts = None if calibration is None else check_raster(calibration, channels(graph))
-    lowered, network = _lower_to_fit(graph, how, chip, exact, balance)
+    give_up = None if prune is None else pruner(graph, how, chip, counts)
+    lowered, network = lower_to_fit(graph, how, chip, exact, balance, give_up)
 
     def deployment(form: Form | None = None) -> Deployment:
-        shaped, placed = _shaped(lowered, network, chip, form)
-        placed, moved = _biases(placed, chip)
+        formed, placed = shaped(lowered, network, chip, form)
+        placed, moved = settle_biases(placed, chip)
         made = quantize(placed, chip, method, form)
         refuse_all(violations(made.config, chip, placed.placement.hidden_names()))
-        spots = (placed.placement, shaped.graph, how.dt, placed.aliases)
+        spots = (placed.placement, formed.graph, how.dt, placed.aliases)
         return Deployment(
             config=made.config,
-            lowered=shaped.graph,
+            lowered=formed.graph,
             shifted=lift(made.shifted, *spots),
             deployed=lift(made.rounded, *spots),
-            journal=(*notes, *shaped.journal, *moved, *made.notes),
+            journal=(*notes, *formed.journal, *moved, *made.notes),
             source=how.attach(graph),
             dynamics=how,
             placement=placed.placement,
@@ -158,60 +158,6 @@ def _possible(
         if form is None or not form.once:
             raise
         return None
-
-
-def _shaped(
-    lowered: Lowered, network: Network, chip: ChipSpec, form: Form | None
-) -> tuple[Lowered, Network]:
-    """The network with what a fitted form needs: second synapses, biases as weights."""
-    if form is None:
-        return lowered, network
-    steps: list[Pass] = [TwinSynapses()] if chip.synapses.value > 1 else []
-    if form.once:
-        steps.append(Pacemakers(chip.fan_out.value))
-    graph, journal = lowered.graph, lowered.journal
-    for each in steps:
-        graph, notes = each.run(graph, lowered.dynamics)
-        journal = (*journal, *notes)
-    shaped = replace(lowered, graph=graph, journal=journal)
-    placed = place(shaped, chip)
-    refuse_all(fits(placed, chip))
-    return shaped, placed
-
-
-def _lower_to_fit(
-    graph: nir.NIRGraph,
-    how: Dynamics,
-    chip: ChipSpec,
-    exact: bool | None,
-    balance: bool | None,
-) -> tuple[Lowered, Network]:
-    """Lower and place; what the caller leaves open is done the best way that fits the chip."""
-    choices = product(
-        (True, False) if exact is None else (exact,),
-        (True, False) if balance is None else (balance,),
-    )
-    problems: list[Diagnostic] = []
-    for chosen in sorted(choices, key=lambda c: (c.count(False), c)):
-        lowered = lower(graph, how, passes(*chosen, chip.fan_out.value))
-        try:
-            network = place(lowered, chip)
-        except Refused as refusal:
-            found = list(refusal.diagnostics)
-        else:
-            found = fits(network, chip)
-            if not found:
-                return lowered, network
-        problems = found  # of the cheapest way, which comes last
-    raise Refused(problems)
-
-
-def _biases(network: Network, chip: ChipSpec) -> tuple[Network, list[Note]]:
-    """Leave the biases to the quantiser, unless the chip has none or they are out of its range."""
-    largest = max(np.abs(network.hidden.c).max(initial=0), np.abs(network.outputs.c).max(initial=0))
-    if largest == 0 or (chip.bias_bits.value and largest <= chip.bias_range[1]):
-        return network, []
-    return with_constant_channel(network, chip)
 
 
 def channels(graph: nir.NIRGraph) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,10 @@ from numpy.typing import NDArray
 
 from benchmarks import conformance
 from benchmarks.networks import any_config, any_raster
+from nirbridge.diagnostics import Refused
 from nirbridge.mapping import XyloConfig
 from nirbridge.simulate import Recording, simulate
-from nirbridge.simulate.recording import RECORDED
+from nirbridge.simulate.recording import RECORDED, State
 from nirbridge.simulate.reference import simulate_by_rule
 
 pytest.importorskip("xylosim", reason="xylosim, the vendor's simulator, is not installed")
@@ -24,11 +26,14 @@ from benchmarks.simulator import measure
 from benchmarks.xylosim_oracle import Oracle
 
 seeds = st.integers(0, 2**32 - 1)
+both = pytest.mark.parametrize("target", ["xylo-audio-2", "xylo-1"])  # one chip per arithmetic
 
 
-def drawn(seed: int, steps: int) -> tuple[np.random.Generator, XyloConfig, NDArray[np.uint8]]:
+def drawn(
+    seed: int, steps: int, target: str = "xylo-audio-2"
+) -> tuple[np.random.Generator, XyloConfig, NDArray[np.uint8]]:
     rng = np.random.default_rng(seed)
-    config = any_config(rng)
+    config = any_config(rng, target)
     return rng, config, any_raster(rng, config.n_in, steps)
 
 
@@ -38,24 +43,27 @@ def assert_same(found: Any, expected: dict[str, NDArray[np.int64]]) -> None:
         np.testing.assert_array_equal(values, expected[name], err_msg=name)
 
 
+@both
 @settings(max_examples=300, deadline=None)
-@given(seeds)
-def test_kernel_equals_the_vendor(seed: int) -> None:
-    _, config, raster = drawn(seed, 30)
+@given(seed=seeds)
+def test_kernel_equals_the_vendor(target: str, seed: int) -> None:
+    _, config, raster = drawn(seed, 30, target)
     assert_same(simulate(config, raster, record=True), Oracle.of(config).run(raster))
 
 
+@both
 @settings(max_examples=60, deadline=None)
-@given(seeds)
-def test_readable_rules_equal_the_vendor(seed: int) -> None:
-    _, config, raster = drawn(seed, 15)
+@given(seed=seeds)
+def test_readable_rules_equal_the_vendor(target: str, seed: int) -> None:
+    _, config, raster = drawn(seed, 15, target)
     assert_same(simulate_by_rule(config, raster), Oracle.of(config).run(raster))
 
 
+@both
 @settings(max_examples=80, deadline=None)
-@given(seeds)
-def test_state_carries_on_as_the_vendors_does(seed: int) -> None:
-    rng, config, raster = drawn(seed, 40)
+@given(seed=seeds)
+def test_state_carries_on_as_the_vendors_does(target: str, seed: int) -> None:
+    rng, config, raster = drawn(seed, 40, target)
     oracle = Oracle.of(config)
     state = None
     for piece in np.split(raster, np.sort(rng.integers(1, 40, 3))):
@@ -130,15 +138,54 @@ def test_the_vendors_layer_keeps_its_synapses() -> None:
     assert_same(oracle.run(raster), expected)
 
 
-def test_conformance_counts_and_finds_no_difference() -> None:
-    totals, rules, wrong = conformance.compare(range(40), 20)
+@both
+def test_conformance_counts_and_finds_no_difference(target: str) -> None:
+    totals, rules, wrong = conformance.compare(range(40), 20, target)
     assert wrong == []
     assert totals["differences"] == 0
     assert totals["networks"] == 40
     assert totals["networks by the readable rules"] == 4
     assert totals["steps"] == 800
     assert sum(rules.values()) > 1000
-    assert conformance.report(totals, rules).row_count == len(conformance.RULES)
+    table = conformance.report(totals, rules, target)
+    assert table.row_count == len(conformance.rules_of(target))
+
+
+def test_the_arithmetics_part_where_a_change_leaves_16_bits() -> None:
+    """The change 1 + 2·29759 is cut before it is added to −20000, or only the sum is."""
+    fields: dict[str, Any] = {
+        "weights_in": np.full((1, 1, 2), 124, np.int8),
+        "weights_rec": np.zeros((1, 1, 2), np.int8),
+        "weights_out": np.zeros((1, 1), np.int8),
+        **{f"dash_{name}": [15] for name in ("mem", "syn", "syn_2", "mem_out", "syn_out")},
+        **{name: np.array([32767], np.int16) for name in ("threshold", "threshold_out")},
+        **{name: [0] for name in ("bias", "bias_out")},
+        "aliases": [-1],
+        "weight_shift_in": 4,
+    }
+    base = XyloConfig(**fields, dt=1e-3)
+    state = State(*(np.array([x], np.int16) for x in (0, 0, 0, -20000, 0, 0)))
+    raster = np.array([[15]], np.uint8)
+    found = {}
+    for target in ("xylo-audio-2", "xylo-1"):
+        recording = simulate(replace(base, target=target), raster, record=True, state=state)
+        assert recording.v_mem is not None
+        assert recording.spikes is not None
+        found[target] = int(recording.v_mem[0, 0]), int(recording.spikes[0, 0])
+    assert found == {"xylo-audio-2": (32767 - 20000, 0), "xylo-1": (0, 1)}
+
+
+def test_biases_are_refused_where_the_arithmetic_has_none() -> None:
+    config = replace(drawn(0, 1, "xylo-1")[1], target="xylo-audio-2")
+    for name in ("bias", "bias_out"):
+        values = getattr(config, name).copy()
+        values[-1] = 3
+        with pytest.raises(Refused) as error:
+            simulate(
+                replace(config, target="xylo-1", **{name: values}), np.zeros((1, config.n_in), int)
+            )
+        (found,) = error.value.diagnostics
+        assert (found.code, found.node) == ("NB606", f"{name}[{len(values) - 1}]")
 
 
 @pytest.mark.parametrize("broken", [False, True])

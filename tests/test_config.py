@@ -35,6 +35,8 @@ TINY = ChipSpec(
     entries=Limit(3, "entries", "invented"),
     bias_bits=Limit(0, "bits per bias", "invented"),
     aliases=Limit(0, "aliases", "invented"),
+    input_neurons=Limit(1, "hidden neurons with input", "invented"),
+    output_neurons=Limit(2, "hidden neurons with outputs", "invented"),
 )
 
 
@@ -473,6 +475,7 @@ def test_an_invented_chip_reports_every_limit_at_once() -> None:
     found = made.violations(TINY)
     assert codes(found) == [
         "NB601", "NB602", "NB603", "NB604", "NB605", "NB608", "NB606", "NB606", "NB607", "NB608",
+        "NB609",
     ]  # fmt: skip
     for d in found:
         assert d.node
@@ -489,7 +492,7 @@ def test_fan_out_counts_pairs_over_both_synapses() -> None:
     made = config(N_IN, 70, N_OUT, weights_rec=weights)
     (found,) = made.violations()
     assert (found.code, found.node) == ("NB604", "hidden[7]")
-    assert found.found.startswith("65 (1 ")
+    assert found.found.startswith("65, 1 too many (1 ")
     assert "64 hidden targets" in found.limit
     assert replace(made, weights_rec=put(weights, (7, 0), 0)).violations() == []
     assert violations(made, "xylo-audio-2", [f"layer.{i}" for i in range(70)])[0].node == "layer.7"
@@ -504,7 +507,7 @@ def test_entries_count_pairs_over_both_synapses() -> None:
     assert made.violations() == []
     weights[500, 0, 1] = 1
     (found,) = replace(made, weights_rec=weights).violations()
-    assert (found.code, found.found) == ("NB605", "32001")
+    assert (found.code, found.found) == ("NB605", "32001, 1 too many")
 
 
 @pytest.mark.parametrize(
@@ -590,4 +593,15 @@ def test_each_limit_has_a_value_a_unit_a_source_and_a_standing() -> None:
             assert limit.value >= 0
             assert limit.unit
             assert limit.source
-            assert limit.standing in ("documented", "inferred", "assumed", "measured")
+            assert limit.standing in ("documented", "inferred", "assumed")
+
+
+def test_the_four_chips_and_what_their_sources_disagree_about() -> None:
+    parts = {chip.part: chip for chip in TARGETS.values()}
+    assert set(parts) == {"SYNS61201", "SYNS63300", "SYNS65302", "SYNS61300"}
+    assert [chip.name for chip in TARGETS.values() if chip.arithmetic == "v1"] == ["xylo-1"]
+    assert parts["SYNS61300"].bias_range == (0, 0)
+    assert parts["SYNS61300"].fan_out.standing == "assumed"
+    assert "16" in parts["SYNS65302"].outputs.note
+    assert "63" in parts["SYNS61201"].fan_out.note
+    assert "64 000" in parts["SYNS61201"].entries.note

@@ -183,7 +183,7 @@ def test_refuses_dense_recurrence_by_fan_out_and_entries() -> None:
         convert(graph, dt=1e-3)
     assert codes(refusal) == ["NB604", "NB605"]
     assert refusal.value.diagnostics[0].node.startswith("h[")
-    assert refusal.value.diagnostics[1].found == "40000 in h"
+    assert refusal.value.diagnostics[1].found == "40000, 8000 too many: 40000 in h"
 
 
 def test_an_invented_chip_is_only_data() -> None:
@@ -192,7 +192,7 @@ def test_an_invented_chip_is_only_data() -> None:
         return Limit(value, "things", "invented", "assumed")
 
     tiny = ChipSpec("tiny", "Tiny", limit(16), limit(63), limit(8), limit(1), limit(63),
-                    limit(63 * 63), limit(0), limit(0))
+                    limit(63 * 63), limit(0), limit(0), limit(63), limit(63))
     graph = read(GRAPHS / "digits_recurrent.nir")
     result = convert(graph, target=tiny)
     assert result.config.target == "tiny"

@@ -69,11 +69,12 @@ def gradients(module: XyloModule, ran: ChipRun, **weights: float) -> dict[str, N
     return {name: p.grad.numpy() for name, p in module.named_parameters() if p.grad is not None}
 
 
+@pytest.mark.parametrize("target", ["xylo-audio-2", "xylo-1"])  # one chip per arithmetic
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**32 - 1))
-def test_every_state_is_the_chips(seed: int) -> None:
+@given(seed=st.integers(0, 2**32 - 1))
+def test_every_state_is_the_chips(target: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    config = any_config(rng)
+    config = any_config(rng, target)
     batch = np.stack([any_raster(rng, config.n_in, 20) for _ in range(2)])
     module = XyloModule(around(config), decays=bool(seed % 2))
     ran, expected = module(batch), simulate(config, batch, record=True)

@@ -7,6 +7,8 @@ own there.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,14 +16,18 @@ Array = NDArray[np.float64]
 
 
 def find_aliases(
-    spots: list[slice], weights_rec: Array, weights_out: Array
+    spots: list[slice],
+    weights_rec: Array,
+    weights_out: Array,
+    known: Collection[tuple[int, int]] | None = None,
 ) -> tuple[NDArray[np.int32], Array, Array]:
     """Aliases (n_hidden,), and both matrices without the weights that they save.
 
     ``spots``: hardware ids of each hidden population, ascending. An alias leads from a population
     to a later one of the same size, if every weight of the latter is also one of the former. Only
     upwards, because spikes that an alias brings to a lower index are not passed on. What the
-    former has beyond the latter's weights stays.
+    former has beyond the latter's weights stays. ``known``: the only pairs of populations, by
+    number, that may have any: of integers, others are alike by chance.
     """
     n = len(weights_rec)
     rows = np.concatenate([weights_rec.reshape(n, -1), weights_out], axis=1)
@@ -29,7 +35,9 @@ def find_aliases(
     kept = rows.copy()
     for i, source in enumerate(spots):
         best: tuple[int, slice] | None = None
-        for target in spots[i + 1 :]:
+        for k, target in enumerate(spots[i + 1 :], i + 1):
+            if known is not None and (i, k) not in known:
+                continue
             shared = rows[target] != 0
             same = target.stop - target.start == source.stop - source.start
             if same and shared.any() and np.all(rows[source][shared] == rows[target][shared]):

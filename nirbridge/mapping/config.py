@@ -136,7 +136,7 @@ class XyloConfig:
         return int(self.weights_out.shape[1])
 
     def violations(self, target: str | ChipSpec | None = None) -> list[Diagnostic]:
-        """What of this configuration the chip cannot hold (NB601 to NB608), all at once.
+        """What of this configuration the chip cannot hold (NB601 to NB610), all at once.
 
         ``target``: name or record of the chip, by default the one that it was made for; NB806 if
         there is none of that name.

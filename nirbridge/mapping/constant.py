@@ -32,9 +32,13 @@ def with_constant_channel(network: Network, chip: ChipSpec) -> tuple[Network, li
     names = network.placement.output_names()
     if network.n_in >= chip.inputs.value:
         limit = f"{chip.cite('inputs')}, one of them for the biases"
-        refuse_all([diagnose("NB601", node="input", limit=limit, found=network.n_in + 1)])
+        remedy = "leave a channel free, train without biases, or choose a target that has them"
+        found = network.n_in + 1
+        refuse_all([diagnose("NB601", node="input", limit=limit, found=found, remedy=remedy)])
+    limit = "no bias of an output neuron"
+    remedy = "train the outputs without biases, or choose a target that has them"
     refuse_all(
-        diagnose("NB606", node=name, limit="no bias of an output neuron", found=f"{c:.3g}")
+        diagnose("NB606", node=name, limit=limit, found=f"{c:.3g}", remedy=remedy)
         for name, c in list(zip(names, outputs.c, strict=True))[:1]
         if outputs.c.any()
     )

@@ -22,7 +22,8 @@ def _connections(network: Network, chip: ChipSpec) -> list[Diagnostic]:
     over = np.flatnonzero(fan_out > chip.fan_out.value)
     if len(over):
         worst = int(fan_out.argmax())
-        found = f"{fan_out[worst]} ({len(over)} neurons over the limit)"
+        excess = chip.excess("fan_out", int(fan_out[worst]))
+        found = f"{excess} ({len(over)} neurons over the limit)"
         limit = chip.cite("fan_out")
         problems.append(diagnose("NB604", node=names[worst], limit=limit, found=found))
     if fan_out.sum() > chip.entries.value:
@@ -31,7 +32,8 @@ def _connections(network: Network, chip: ChipSpec) -> list[Diagnostic]:
             for p in network.placement.hidden
             if fan_out[p.ids].any()
         }
-        node, found = next(iter(parts)), named_sum(parts)
+        excess = chip.excess("entries", sum(parts.values()))
+        node, found = next(iter(parts)), f"{excess}: {named_sum(parts)}"
         problems.append(diagnose("NB605", node=node, limit=chip.cite("entries"), found=found))
     return problems
 

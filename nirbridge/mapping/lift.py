@@ -20,6 +20,7 @@ from nirbridge.graph.nodes import kind
 from nirbridge.graph.topology import Topology
 from nirbridge.intformat import HIDDEN_SPIKES, INT16, OUTPUT_SPIKES
 from nirbridge.mapping.config import XyloConfig
+from nirbridge.mapping.order import alias_pairs
 from nirbridge.mapping.place import (
     ChipLink,
     Grid,
@@ -112,7 +113,8 @@ def lift(
         writer.link(link, links)
     graph = nir.NIRGraph(writer.nodes, writer.edges, type_check=False)
     if applied.grid is not None:
-        graph.metadata[GRID_KEY] = applied.grid.to_json(placement)
+        pairs = set() if aliases is None else alias_pairs(placement, aliases)
+        graph.metadata[GRID_KEY] = applied.grid.to_json(placement, pairs)
     return chip_dynamics(dt).attach(graph)
 
 

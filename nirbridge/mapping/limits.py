@@ -31,7 +31,7 @@ def violations(
     Returns
     -------
     list of Diagnostic
-        NB601 to NB608, one for each limit that is broken, with the first or the worst place and
+        NB601 to NB610, one for each limit that is broken, with the first or the worst place and
         the number of places. Empty if the chip can hold the configuration.
 
     Raises
@@ -46,6 +46,7 @@ def violations(
     found += _connections(config, spec, label)
     found += _biases(config, spec, label)
     found += _synapses(config, spec, label)
+    found += _reach(config, spec, label)
     return found
 
 
@@ -70,19 +71,19 @@ def _connections(config: XyloConfig, spec: ChipSpec, label: Sequence[str]) -> li
     over = np.flatnonzero(fan_out > spec.fan_out.value)
     if len(over):
         worst = int(fan_out.argmax())
+        excess = spec.excess("fan_out", int(fan_out[worst]))
         found.append(
             diagnose(
                 "NB604",
                 node=label[worst],
                 limit=spec.cite("fan_out"),
-                found=f"{fan_out[worst]} ({len(over)} neurons over the limit)",
+                found=f"{excess} ({len(over)} neurons over the limit)",
             )
         )
     if fan_out.sum() > spec.entries.value:
+        excess = spec.excess("entries", int(fan_out.sum()))
         found.append(
-            diagnose(
-                "NB605", node="hidden", limit=spec.cite("entries"), found=int(fan_out.sum())
-            )
+            diagnose("NB605", node="hidden", limit=spec.cite("entries"), found=excess)
         )
     if spec.aliases.value == 0 and (config.aliases >= 0).any():
         first = int(np.argmax(config.aliases >= 0))
@@ -150,3 +151,24 @@ def _synapses(config: XyloConfig, spec: ChipSpec, label: Sequence[str]) -> list[
             diagnose("NB608", node=label[i], limit=spec.cite("synapses"), found="2 synapses")
         )
     return found
+
+
+def _reach(config: XyloConfig, spec: ChipSpec, label: Sequence[str]) -> list[Diagnostic]:
+    """Input reaches the first hidden neurons only, and outputs hear the last ones only."""
+    first, last = spec.input_neurons.value, config.n_hidden - spec.output_neurons.value
+    ids = np.arange(config.n_hidden)
+    takes = (config.weights_in != 0).any(axis=(0, 2)) & (ids >= first)
+    drives = (config.weights_out != 0).any(axis=1) & (ids < last)
+    return [
+        diagnose(
+            code,
+            node=label[int(np.argmax(beyond))],
+            limit=spec.cite(limit),
+            found=f"{what}[{int(np.argmax(beyond))}] ({int(beyond.sum())} such neurons)",
+        )
+        for code, limit, beyond, what in (
+            ("NB609", "input_neurons", takes, "weights into hidden"),
+            ("NB610", "output_neurons", drives, "weights out of hidden"),
+        )
+        if beyond.any() and spec.limits()[limit].value < spec.hidden.value
+    ]

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge.diagnostics import Diagnostic, diagnose, refuse_all
+from nirbridge.diagnostics import Diagnostic, Refused, diagnose, refuse_all
 from nirbridge.dynamics import GRID_KEY, Dynamics
 from nirbridge.graph.nodes import SPIKING, canonical_step, is_neuron, kind
 from nirbridge.graph.topology import Topology
 from nirbridge.mapping.aliases import find_aliases
+from nirbridge.mapping.order import alias_pairs, blocks, find_order, misplaced, reordered, sorting
 from nirbridge.passes import Lowered
+from nirbridge.passes.arrange import Arrange
 from nirbridge.passes.dead import kept_neurons
 from nirbridge.passes.relay import is_relay
 from nirbridge.passes.schedule import latencies
@@ -30,7 +32,8 @@ class Population:
     """Neurons of one node: hardware ids ``first`` to ``first + size``, in the node's order.
 
     ``latency`` is how many steps after the source's own stepping its spikes come on the chip.
-    ``kept`` lists the node's neurons that are left, where some were removed as dead. ``end``
+    ``kept`` lists the node's neurons in chip order, where some were removed as dead, or moved.
+    ``end``
     is the Output that an output population feeds, which ``readout`` says is read by the membrane.
     ``relay`` marks neurons that repeat others.
     """
@@ -119,18 +122,22 @@ class Grid:
     """Scales of a network that is made of integers already: lowering what was lifted.
 
     ``hidden`` and ``outputs`` (n,): units per threshold or volt. ``shifts``: of input, recurrent
-    and output weights.
+    and output weights. ``aliases``: populations with an alias in another, by number; None if not
+    known.
     """
 
     hidden: NDArray[np.int64]
     outputs: NDArray[np.int64]
     shifts: tuple[int, int, int]
+    aliases: tuple[tuple[int, int], ...] | None = None
 
-    def to_json(self, placement: Placement) -> str:
+    def to_json(self, placement: Placement, aliases: Iterable[tuple[int, int]]) -> str:
         """The record for a graph's metadata, by population."""
+        names = [p.name for p in placement.hidden]
         units = {p.name: self.hidden[p.ids].tolist() for p in placement.hidden}
         units |= {p.name: self.outputs[p.ids].tolist() for p in placement.outputs}
-        return json.dumps({"units": units, "shifts": list(self.shifts)})
+        pairs = [(names[a], names[b]) for a, b in sorted(aliases)]
+        return json.dumps({"units": units, "shifts": list(self.shifts), "aliases": pairs})
 
     @classmethod
     def of(cls, graph: nir.NIRGraph, placement: Placement) -> Grid | None:
@@ -147,9 +154,12 @@ class Grid:
                 for part in (placement.hidden, placement.outputs)
             )
             a, b, c = (int(s) for s in record["shifts"])
+            number = {p.name: k for k, p in enumerate(placement.hidden)}
+            pairs = record.get("aliases")
+            aliases = None if pairs is None else tuple((number[x], number[y]) for x, y in pairs)
         except (ValueError, KeyError, TypeError, OverflowError):
             return None
-        return cls(hidden, outputs, (a, b, c))
+        return cls(hidden, outputs, (a, b, c), aliases)
 
 
 @dataclass(frozen=True)
@@ -192,20 +202,45 @@ def channels(graph: nir.NIRGraph) -> dict[str, slice]:
 def place(lowered: Lowered, chip: ChipSpec) -> Network:
     """Give every neuron its id: hidden populations in topological order, then the outputs.
 
+    Where input or outputs reach only some hidden neurons, in the order nearest to it with which
+    they reach all they must; where there is none with aliases, one without.
+
     Raises
     ------
     Refused
-        NB402 or NB608, for what is left in the graph that has no place, and NB601 to NB603 where
-        there are too many channels or neurons.
+        NB402 or NB608, for what is left in the graph that has no place, NB601 to NB603 where
+        there are too many channels or neurons, NB609 to NB611 where no order does.
 
     """
     graph, dynamics = lowered.graph, lowered.dynamics
     topology = Topology(graph, dynamics.layer_delay)
     refuse_all(_misfits(graph, topology))
     placement = _placement(graph, topology)
+    refuse_all(_over(placement, channels(graph), chip))
+    for aliased in (True, False) if chip.aliases.value else (False,):
+        network = _network(lowered, topology, placement, aliased)
+        order = find_order(blocks(network, chip), chip, alias_pairs(placement, network.aliases))
+        if order is not None:
+            return reordered(network, order)
+    raise Refused(misplaced(blocks(network, chip), chip))
+
+
+def sort_neurons(lowered: Lowered, chip: ChipSpec) -> Lowered:
+    """The same network with neurons sorted within populations, for what :func:`place` refuses."""
+    graph = lowered.graph
+    topology = Topology(graph, lowered.dynamics.layer_delay)
+    network = _network(lowered, topology, _placement(graph, topology), aliased=False)
+    orders = {block.name: sorting(block) for block in blocks(network, chip)}
+    changed, notes = Arrange(orders).run(graph, lowered.dynamics)
+    return replace(lowered, graph=changed, journal=(*lowered.journal, *notes))
+
+
+def _network(
+    lowered: Lowered, topology: Topology, placement: Placement, aliased: bool
+) -> Network:
+    graph, dynamics = lowered.graph, lowered.dynamics
     spans = {p.name: p for p in placement.populations}
     inputs = channels(graph)
-    refuse_all(_over(placement, inputs, chip))
     h, o = placement.n_hidden, placement.n_out
     weights_in = np.zeros((sum(s.stop - s.start for s in inputs.values()), h, 2))
     weights_rec, weights_out = np.zeros((h, h, 2)), np.zeros((h, o))
@@ -219,9 +254,11 @@ def place(lowered: Lowered, chip: ChipSpec) -> Network:
         else:
             weights_rec[spans[source].ids, target.ids, link.synapse] = block
     aliases = np.full(h, -1, np.int32)
-    if chip.aliases.value:
+    grid = Grid.of(graph, placement)
+    if aliased:
         spots = [p.ids for p in placement.hidden]
-        aliases, weights_rec, weights_out = find_aliases(spots, weights_rec, weights_out)
+        known = None if grid is None else grid.aliases
+        aliases, weights_rec, weights_out = find_aliases(spots, weights_rec, weights_out, known)
     return Network(
         placement,
         dynamics,
@@ -231,7 +268,7 @@ def place(lowered: Lowered, chip: ChipSpec) -> Network:
         _layer(graph, topology, placement.hidden, dynamics, 2),
         _layer(graph, topology, placement.outputs, dynamics, 1),
         aliases,
-        Grid.of(graph, placement),
+        grid,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,6 +19,7 @@ from nirbridge.passes.base import Rewritten, rebuilt, values, with_fields
 from nirbridge.passes.normalise import Normalise
 
 Mask = NDArray[np.bool_]
+Indices = NDArray[np.int64]
 
 KEPT_KEY = "nirbridge_kept"
 
@@ -45,32 +47,37 @@ class RemoveDead:
         alive = _alive(graph)
         if all(mask.all() for mask in alive.values()):
             return graph, []
-        topology = Topology(graph)
-        nodes: dict[str, nir.NIRNode] = {}
-        for name, node in graph.nodes.items():
-            if is_neuron(node):
-                nodes[name] = _slice_neurons(node, alive[name])
-            elif kind(node) in LINEAR:
-                before, after = _source(topology, name), topology.targets[name][0]
-                weight = np.asarray(node.weight, np.float64)
-                columns = alive.get(before, np.ones(weight.shape[1], bool))
-                sliced = weight[np.ix_(alive[after], columns)]
-                nodes[name] = nir.Linear(sliced, metadata=dict(node.metadata))
-            elif kind(node) == "Delay":
-                kept = alive.get(topology.sources[name][0], np.ones(len(node.delay), bool))
-                nodes[name] = nir.Delay(np.asarray(node.delay)[kept])
-            else:
-                nodes[name] = node
         notes = [
             Note(self.name, name, f"{int((~mask).sum())} of {len(mask)} neurons removed")
             for name, mask in alive.items()
             if not mask.all() and kind(graph.nodes[name]) in SPIKING
         ]
-        return rebuilt(graph, nodes, list(graph.edges)), notes
+        return select(graph, {name: np.flatnonzero(mask) for name, mask in alive.items()}), notes
+
+
+def select(graph: nir.NIRGraph, chosen: Mapping[str, Indices]) -> nir.NIRGraph:
+    """The graph with only these neurons of each population, in this order."""
+    topology = Topology(graph)
+    nodes: dict[str, nir.NIRNode] = {}
+    for name, node in graph.nodes.items():
+        if is_neuron(node):
+            nodes[name] = _slice_neurons(node, chosen[name])
+        elif kind(node) in LINEAR:
+            before, after = _source(topology, name), topology.targets[name][0]
+            weight = np.asarray(node.weight, np.float64)
+            columns = chosen.get(before, np.arange(weight.shape[1]))
+            sliced = weight[np.ix_(chosen[after], columns)]
+            nodes[name] = nir.Linear(sliced, metadata=dict(node.metadata))
+        elif kind(node) == "Delay":
+            delay = np.asarray(node.delay)
+            nodes[name] = nir.Delay(delay[chosen.get(topology.sources[name][0], ...)])
+        else:
+            nodes[name] = node
+    return rebuilt(graph, nodes, list(graph.edges))
 
 
 def kept_neurons(node: nir.NIRNode) -> NDArray[np.int64] | None:
-    """Original indices of the neurons that are left in a population; None if all are."""
+    """Original indices of the neurons of a population; None if all are there in their order."""
     text = node.metadata.get(KEPT_KEY) if isinstance(node.metadata, dict) else None
     return None if text is None else np.asarray(json.loads(text), np.int64)
 
@@ -83,14 +90,14 @@ def _source(topology: Topology, name: str) -> str:
     return before
 
 
-def _slice_neurons(node: nir.NIRNode, mask: Mask) -> nir.NIRNode:
-    if mask.all():
+def _slice_neurons(node: nir.NIRNode, chosen: Indices) -> nir.NIRNode:
+    if np.array_equal(chosen, np.arange(len(values(node, "r")))):
         return node
-    fields: dict[str, Any] = {k: np.asarray(v)[mask] for k, v in parameters(node).items()}
-    size = np.array([int(mask.sum())])
+    fields: dict[str, Any] = {k: np.asarray(v)[chosen] for k, v in parameters(node).items()}
+    size = np.array([len(chosen)])
     sliced = with_fields(node, **fields, input_type={"input": size}, output_type={"output": size})
     before = kept_neurons(node)
-    kept = np.flatnonzero(mask) if before is None else before[mask]
+    kept = chosen if before is None else before[chosen]
     sliced.metadata[KEPT_KEY] = json.dumps(kept.tolist())
     return sliced
 

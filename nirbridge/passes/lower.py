@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import nir
@@ -16,6 +17,7 @@ from nirbridge.passes.base import Pass
 from nirbridge.passes.bias import FoldBias
 from nirbridge.passes.dead import RemoveDead
 from nirbridge.passes.dendrites import Dendrites
+from nirbridge.passes.fan_out import FanOut, Mask, Pair
 from nirbridge.passes.fuse import Fuse
 from nirbridge.passes.inline import Inline
 from nirbridge.passes.leak import GiveLeak
@@ -29,26 +31,38 @@ from nirbridge.passes.synapse import GiveSynapse
 from nirbridge.passes.threshold import ThresholdNeurons
 from nirbridge.passes.unroll import Unroll
 
+# Any network as populations, synapses and one matrix for each two of them, in thresholds.
+NORMAL_FORM: tuple[Pass, ...] = (
+    Inline(),
+    Prune(),
+    SynapseFirst(),
+    Unroll(),
+    ThresholdNeurons(),
+    GiveLeak(),
+    Readout(),
+    FoldBias(),
+    Fuse(),
+    Dendrites(),
+    Normalise(),
+)
 
-def passes(exact: bool = True, balance: bool = True, fan_out: int = 2**31) -> tuple[Pass, ...]:
+
+def passes(
+    exact: bool = True,
+    balance: bool = True,
+    fan_out: int = 2**31,
+    removed: Mapping[Pair, Mask] | None = None,
+) -> tuple[Pass, ...]:
     """The whole list.
 
     ``exact``: neurons without a synapse get one that relays cancel, else the shortest one.
     ``balance``: paths of unequal length are made equal by relays, else only reported.
-    ``fan_out``: most hidden neurons that a relay may feed.
+    ``fan_out``: most hidden neurons that a relay may feed. ``removed``: weights that are given
+    up.
     """
     return (
-        Inline(),
-        Prune(),
-        SynapseFirst(),
-        Unroll(),
-        ThresholdNeurons(),
-        GiveLeak(),
-        Readout(),
-        FoldBias(),
-        Fuse(),
-        Dendrites(),
-        Normalise(),
+        *NORMAL_FORM,
+        *([FanOut(removed)] if removed else []),
         RemoveDead(),
         GiveSynapse(exact),
         SplitOutputs(),

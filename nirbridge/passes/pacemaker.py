@@ -26,10 +26,12 @@ class Pacemakers:
 
     Its spikes bring the current of a synapse to c, with the time constant of that synapse and one
     step late: the note gives the charge that is missing at the start. One such neuron feeds
-    ``fan_out`` others at most. Refuses nothing.
+    ``fan_out`` others at most. ``drive``: its own bias in thresholds, from 1 to below 2; where
+    that is made of spikes, which only come near it, it must be above 1. Refuses nothing.
     """
 
     fan_out: int
+    drive: float = 1.0
 
     name: ClassVar[str] = "pacemakers"
     preserves: ClassVar[str] = "bounded"
@@ -46,7 +48,7 @@ class Pacemakers:
         count = -(-sum(int(np.count_nonzero(c)) for c in driven.values()) // self.fan_out)
         pacemaker = names.new("pacemaker")
         made, _ = relay_neurons(count, dynamics)
-        nodes[pacemaker] = with_fields(made, v_leak=np.ones(count))
+        nodes[pacemaker] = with_fields(made, v_leak=np.full(count, self.drive))
         notes, used = [], 0
         for name, c in driven.items():
             nodes[name] = with_fields(nodes[name], v_leak=0 * c)

@@ -23,9 +23,12 @@ class TwinSynapses:
 
     The sum of both currents is the old one. With decays and weights of their own, later, two
     currents come much nearer to a trained time constant than one; the matrix onto itself is the
-    room for what mends the reset. Populations that feed an Output, and relays, stay as they are.
-    Refuses nothing.
+    room for what mends the reset. With ``twins=False``, for chips with one synapse, neurons get
+    that matrix alone. Populations that feed an Output, and relays, stay as they are. Refuses
+    nothing.
     """
+
+    twins: bool = True
 
     name: ClassVar[str] = "twin"
     preserves: ClassVar[str] = "exactly"
@@ -37,14 +40,12 @@ class TwinSynapses:
         nodes, edges = dict(graph.nodes), list(graph.edges)
         names = Names(nodes)
         hidden = _hidden(graph)
-        notes = [
-            Note(self.name, name, "one synapse -> two alike, and a matrix onto itself")
-            for name in hidden
-            if kind(nodes[name]) == "CubaLIF"
-        ]
+        notes = []
         for name in hidden:
-            if kind(nodes[name]) == "CubaLIF":
+            if self.twins and kind(nodes[name]) == "CubaLIF":
                 self._split(graph, nodes, edges, names, name)
+                text = "one synapse -> two alike, and a matrix onto itself"
+                notes.append(Note(self.name, name, text))
             self._loop(nodes, edges, names, name)
         return rebuilt(graph, nodes, edges), notes
 
@@ -58,7 +59,8 @@ class TwinSynapses:
         """Matrices of zeros from a population to those of its synapses that it does not feed."""
         size = len(values(nodes[name], "r"))
         own = {b for a, b in edges if a == name}
-        for synapse in [a for a, b in edges if b == name]:
+        synapses = [a for a, b in edges if b == name and kind(nodes[a]) == "LI"]
+        for synapse in synapses or [name]:
             if not any(a in own for a, b in edges if b == synapse):
                 loop = names.new(f"{name}>{synapse}")
                 nodes[loop] = nir.Linear(np.zeros((size, size)))

@@ -16,7 +16,7 @@ from nirbridge.graph.inline import inline
 from nirbridge.graph.nodes import kind, parameters
 from nirbridge.graph.read import repairs
 from nirbridge.graph.shapes import Shape, infer
-from nirbridge.targets import TARGETS, ChipSpec
+from nirbridge.targets import FORMATS, TARGETS, ChipSpec
 from nirbridge.targets.fit import Demand, demand
 from nirbridge.timing import Candidate, candidates, resolve
 
@@ -80,8 +80,13 @@ def inspect(graph: nir.NIRGraph, dt: float | None = None) -> Inspection:
 
 
 def chip(spec: ChipSpec) -> dict[str, Any]:
-    """A chip's limits as plain values, for JSON."""
-    return {"title": spec.title, **{k: asdict(v) for k, v in spec.limits().items()}}
+    """A chip's limits and formats as plain values, for JSON."""
+    return {
+        "title": spec.title,
+        "part": spec.part,
+        "arithmetic": spec.arithmetic,
+        **{k: asdict(v) for k, v in (spec.limits() | FORMATS).items()},
+    }
 
 
 def to_json(content: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import nir
 import numpy as np
@@ -19,8 +19,9 @@ from nirbridge.graph.shapes import Shape
 from nirbridge.journal import Note
 from nirbridge.report.facts import Inspection
 from nirbridge.report.units import percent, seconds, spread
-from nirbridge.targets import TARGETS, ChipSpec
+from nirbridge.targets import FORMATS, TARGETS, ChipSpec, Limit
 from nirbridge.targets.fit import Demand
+from nirbridge.usage import Usage, Use
 
 
 def graph_tree(
@@ -85,7 +86,7 @@ def inspection(found: Inspection, title: str) -> RenderableType:
 
 def fit_table(need: Demand, chips: Iterable[ChipSpec]) -> Table:
     """Channels and neurons against what each chip holds."""
-    table = Table("target", "inputs", "hidden", "outputs", "fits", title="What fits")
+    table = Table("target", "inputs", "hidden", "outputs", "counts fit", title="What fits")
     for chip in chips:
         cells = []
         for name, parts in (
@@ -182,12 +183,47 @@ def _ideal(found: Ideal) -> RenderableType:
     )
 
 
+_TELLING = ("hidden", "aliases")  # details that are worth a line even where all is well
+
+
+def usage(found: Sequence[Usage], title: str) -> RenderableType:
+    """What a network takes up on each chip, used / limit, and why it does not fit."""
+    table = Table("resource", *(each.chip.name for each in found), title=title)
+    for name in dict.fromkeys(name for each in found for name in each.uses):
+        table.add_row(name, *(_use(each.uses.get(name)) for each in found))
+    table.add_section()
+    table.add_row("fits", *("yes" if u.fits else Text("no", style="red") for u in found))
+    lines: list[RenderableType] = [table]
+    for each in found:
+        told = {n: use.detail for n, use in each.uses.items() if n in _TELLING or not use.fits}
+        notes = "; ".join(f"{name}: {detail}" for name, detail in told.items() if detail)
+        if notes:
+            lines.append(Text(f"{each.chip.name}: {notes}", style="dim"))
+        lines += [Text(f"{each.chip.name}: {d}", style="red") for d in each.reasons]
+    return Group(*lines)
+
+
+def _use(use: Use | None) -> Text:
+    if use is None or use.used is None:
+        return Text("-" if use is None else f"? / {use.limit}")
+    return Text(f"{use.used} / {use.limit}", style="" if use.fits else "red")
+
+
 def targets(chips: Iterable[ChipSpec]) -> Table:
-    """All limits of all chips, with their sources."""
-    table = Table("target", "limit", "value", "standing", "source")
+    """All limits of all chips, then the formats that they share, with what sources say."""
+    table = Table("target", "limit", "value", "standing")
+    table.add_column("source", overflow="fold")
     for chip in chips:
-        for i, (name, limit) in enumerate(chip.limits().items()):
-            table.add_row(
-                chip.name if i == 0 else "", name, str(limit), limit.standing, limit.source
-            )
+        head = f"{chip.name}\n{chip.part}, {chip.arithmetic}"
+        _limits(table, head, chip.limits())
+    _limits(table, "all of them", FORMATS)
     return table
+
+
+def _limits(table: Table, head: str, limits: Mapping[str, Limit]) -> None:
+    for i, (name, limit) in enumerate(limits.items()):
+        source = Text(limit.source)
+        if limit.note:
+            source.append(f"\nnote: {limit.note}", style="yellow")
+        table.add_row(head if i == 0 else "", name, str(limit), limit.standing, source)
+    table.add_section()

@@ -18,6 +18,7 @@ from nirbridge.rasters import check_raster
 from nirbridge.simulate.packing import packed, whole_lanes
 from nirbridge.simulate.recording import RECORDED, Recording, State
 from nirbridge.simulate.reference import simulate_by_rule
+from nirbridge.targets import arithmetic, target
 
 _SPIKES = IntFormat(0, HIDDEN_SPIKES, np.int16)
 
@@ -58,9 +59,11 @@ def simulate(
     Raises
     ------
     Refused
-        NB801, NB802 for a raster that does not fit; NB802, NB702, NB703 for such a state.
+        NB801, NB802 for a raster that does not fit; NB802, NB702, NB703 for such a state; NB606
+        for biases on a chip whose arithmetic has none.
 
     """
+    _check_biases(config)
     counts = check_raster(raster, config.n_in)
     batched = counts.ndim == 3
     limited, clipped = _limited(counts)
@@ -75,6 +78,17 @@ def simulate(
         output, recorded, carried = output[0], [r[0] for r in recorded], [s[0] for s in carried]
     named: dict[str, Any] = dict(zip(RECORDED, recorded, strict=True)) if record else {}
     return Recording(output, State(*carried), clipped, **named)
+
+
+def _check_biases(config: XyloConfig) -> None:
+    """The first chip would leave biases out without a word."""
+    if arithmetic(config.target) == "v1":
+        for name in ("bias", "bias_out"):
+            if getattr(config, name).any():
+                i = int(np.argmax(getattr(config, name) != 0))
+                found = f"{name}[{i}] = {getattr(config, name)[i]}"
+                limit = f"0: {target(config.target).cite('bias_bits')}"
+                raise refuse("NB606", node=f"{name}[{i}]", limit=limit, found=found)
 
 
 def _run(

@@ -166,7 +166,7 @@ def run(
     :func:`nirbridge.simulate.packing.packed`. ``state`` int16 arrays (B, padded n), updated in
     place; ``output`` uint8 (B, T, n_out); ``record`` arrays (B, T, n), or with T = 0 to skip.
     """
-    rows, shifts, hidden, outputs, two, aliased = packed
+    rows, shifts, hidden, outputs, two, aliased, v1 = packed
     shift_in, shift_rec, shift_out = shifts
     dash_mem, dash_syn, dash_syn_2, threshold, bias, aliases, limit = hidden
     dash_mem_out, dash_syn_out, threshold_out, bias_out, limit_out = outputs
@@ -201,14 +201,20 @@ def run(
                 lanes.decay(i1, dash_syn, j)
                 if two:
                     lanes.decay(i2, dash_syn_2, j)
-                lanes.integrate(v, dash_mem, i1, i2, bias, j)
+                if v1:
+                    lanes.integrate_v1(v, dash_mem, i1, i2, j)
+                else:
+                    lanes.integrate(v, dash_mem, i1, i2, bias, j)
             if aliased:
                 fired = _fire_aliased(v, threshold, limit, count, source, aliases)
             else:
                 fired = _fire(v, threshold, limit, count, source)
             for j in range(_ZERO, padded_out, _LANES):
                 lanes.decay(io, dash_syn_out, j)
-                lanes.integrate(vo, dash_mem_out, io, none, bias_out, j)
+                if v1:
+                    lanes.integrate_v1(vo, dash_mem_out, io, none, j)
+                else:
+                    lanes.integrate(vo, dash_mem_out, io, none, bias_out, j)
                 lanes.fire(vo, threshold_out, count_out, limit_out, j)
             _store(count_out, output, b, t)
             if recording:

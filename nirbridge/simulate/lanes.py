@@ -206,6 +206,26 @@ def integrate(typing: Any, v: Any, dash: Any, i1: Any, i2: Any, bias: Any, j: An
 
 
 @intrinsic  # type: ignore[untyped-decorator]
+def integrate_v1(typing: Any, v: Any, dash: Any, i1: Any, i2: Any, j: Any) -> Any:  # noqa: ARG001
+    """v[j:] = sat(v − decay(v) + i1 + i2): the membranes of the first chip, which has no bias."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        *arrays, index = args
+        membrane, *rest = (
+            _Lanes(context, builder, type_, array, index)
+            for type_, array in zip(signature.args[:-1], arrays, strict=True)
+        )
+        x = membrane.load()
+        dash_, i1_, i2_ = (lanes.load() for lanes in rest)
+        left = builder.sub(x, _lost(builder, x, dash_))
+        left, i1_, i2_ = (builder.sext(y, _vector(_I32)) for y in (left, i1_, i2_))
+        membrane.store(_clamp(builder, builder.add(builder.add(left, i1_), i2_)))
+        return context.get_dummy_value()
+
+    return types.void(v, dash, i1, i2, types.uintp), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
 def fire(typing: Any, v: Any, threshold: Any, counts: Any, limit: Any, j: Any) -> Any:  # noqa: ARG001
     """Spike while the threshold is reached, at most ``limit`` times; counts[j:] says how often.
 

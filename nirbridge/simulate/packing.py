@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nirbridge.intformat import HIDDEN_SPIKES, INT16, OUTPUT_SPIKES
 from nirbridge.mapping import XyloConfig
+from nirbridge.targets import arithmetic
 
 LANES = 32  # as in nirbridge.simulate.lanes, which cannot be imported without the compiler
 
@@ -23,7 +24,8 @@ def packed(config: XyloConfig) -> tuple[Any, ...]:
 
     Weight rows: inputs then hidden neurons onto the first synapse, the same onto the second,
     hidden neurons onto the outputs. The three weight shifts. The vectors of the hidden and of the
-    output neurons. Whether any weight uses the second synapse, whether there is any alias.
+    output neurons. Whether any weight uses the second synapse, whether there is any alias, whether
+    the arithmetic is that of the first chip.
     """
     cached: tuple[Any, ...] | None = config.__dict__.get(_CACHE)
     if cached is None:
@@ -55,7 +57,8 @@ def _pack(config: XyloConfig) -> tuple[Any, ...]:
     )
     two = bool(w_in[:, :, 1].any() or w_rec[:, :, 1].any())
     aliased = bool((config.aliases >= 0).any())
-    return rows.arrays(), tuple(map(np.uint64, shifts)), hidden, outputs, two, aliased
+    v1 = arithmetic(config.target) == "v1"
+    return rows.arrays(), tuple(map(np.uint64, shifts)), hidden, outputs, two, aliased, v1
 
 
 def whole_lanes(n: int) -> int:

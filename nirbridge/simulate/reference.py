@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from nirbridge.intformat import HIDDEN_SPIKES, INPUT_SPIKES, OUTPUT_SPIKES
 from nirbridge.mapping import XyloConfig
 from nirbridge.simulate.recording import RECORDED, State
+from nirbridge.targets import arithmetic
 
 
 def sat(x: int) -> int:
@@ -45,10 +46,12 @@ class Population:
         limit: int,
         v: Any,
         i: Sequence[Any],
+        *,
+        v1: bool,
     ):
         self.dash_mem, self.threshold, self.bias = map(_ints, (dash_mem, threshold, bias))
         self.dash_syn = [_ints(d) for d in dash_syn]
-        self.limit = limit
+        self.limit, self.v1 = limit, v1
         self.v = _ints(v)
         self.i = [_ints(x) for x in i]
 
@@ -65,9 +68,11 @@ class Population:
         """Decay, integrate and fire neuron ``j``, which has ``spikes`` from aliases already."""
         for k, dash in enumerate(self.dash_syn):
             self.i[k][j] = sat(self.i[k][j] - decay(self.i[k][j], dash[j]))
-        change = sat(wrap(-decay(self.v[j], self.dash_mem[j])) + sum(i[j] for i in self.i))
-        change = sat(change + self.bias[j])
-        self.v[j] = sat(self.v[j] + change)
+        leak, drive = -decay(self.v[j], self.dash_mem[j]), sum(i[j] for i in self.i)
+        if self.v1:
+            self.v[j] = sat(self.v[j] + leak + drive)
+        else:
+            self.v[j] = sat(self.v[j] + sat(sat(wrap(leak) + drive) + self.bias[j]))
         while self.v[j] >= self.threshold[j] and spikes < self.limit:
             spikes += 1
             self.v[j] = wrap(self.v[j] - self.threshold[j])
@@ -79,6 +84,7 @@ def simulate_by_rule(
 ) -> dict[str, NDArray[np.int64]]:
     """Run (T, n_in) counts, from zeros or a state; arrays (T, n) named as in ``Recording``."""
     h, o = config.n_hidden, config.n_out
+    v1 = arithmetic(config.target) == "v1"
     start = state or State(*([np.zeros(n, np.int16) for n in (h, h, h, h, o, o)]))
     hidden = Population(
         config.dash_mem,
@@ -88,6 +94,7 @@ def simulate_by_rule(
         HIDDEN_SPIKES,
         start.v_mem,
         [start.i_syn, start.i_syn_2],
+        v1=v1,
     )
     outputs = Population(
         config.dash_mem_out,
@@ -97,6 +104,7 @@ def simulate_by_rule(
         OUTPUT_SPIKES,
         start.v_mem_out,
         [start.i_syn_out],
+        v1=v1,
     )
     spikes = _ints(start.spikes)
     rows: dict[str, list[list[int]]] = {name: [] for name in ("output", *RECORDED)}

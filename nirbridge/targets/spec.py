@@ -10,13 +10,14 @@ class Limit:
     """One limit of a chip.
 
     ``standing`` says how sure it is: ``documented`` (the vendor says so), ``inferred`` (follows
-    from register or memory widths), ``assumed``.
+    from register or memory widths), ``assumed``. ``note`` holds what another source says.
     """
 
     value: int
     unit: str
     source: str
     standing: str = "documented"
+    note: str = ""
 
     def __str__(self) -> str:
         return f"{self.value} {self.unit}"
@@ -24,7 +25,13 @@ class Limit:
 
 @dataclass(frozen=True)
 class ChipSpec:
-    """Limits of one chip of the Xylo family. Number formats are those of ``XyloConfig``."""
+    """Limits of one chip of the Xylo family. Number formats are those of ``XyloConfig``.
+
+    ``input_neurons``: how many hidden neurons, counted from the first, can take input;
+    ``output_neurons``: how many, counted from the last in use, can drive outputs. ``part``: the
+    vendor's number. ``arithmetic``: version of the time step, as the vendor's simulator counts
+    them; ``v1`` has no biases.
+    """
 
     name: str
     title: str
@@ -36,6 +43,10 @@ class ChipSpec:
     entries: Limit
     bias_bits: Limit
     aliases: Limit
+    input_neurons: Limit
+    output_neurons: Limit
+    part: str = ""
+    arithmetic: str = "v2"
 
     def limits(self) -> dict[str, Limit]:
         """All limits by field name."""
@@ -47,6 +58,10 @@ class ChipSpec:
         """Lowest and highest bias; (0, 0) where the chip has none."""
         bits = self.bias_bits.value
         return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if bits else (0, 0)
+
+    def excess(self, name: str, found: int) -> str:
+        """By how much a count exceeds a limit: ``70, 6 too many``."""
+        return f"{found}, {found - self.limits()[name].value} too many"
 
     def cite(self, name: str) -> str:
         """A limit as a diagnostic shows it: value, unit, chip, standing."""

@@ -22,6 +22,8 @@ class Layer:
         currents: Sequence[Tensor],
         v: Tensor,
         limit: int,
+        *,
+        v1: bool,
     ):
         self.currents, self.v = currents, v
         self.names = [f"dash_syn{suffix}", "dash_syn_2"][: len(currents)]
@@ -33,12 +35,17 @@ class Layer:
         self.v_before = delayed(v)
         # the membrane before it spikes, by the chip's rule, with the saturations on its way
         leak = -_lost(self.v_before, self.dash_mem)
-        leak = torch.where(leak > INT16.high, leak - 2.0**16, leak)
-        change = leak + sum(currents)
-        biased = change.clamp(INT16.low, INT16.high) + values[f"bias{suffix}"]
-        x = self.v_before + biased.clamp(INT16.low, INT16.high)
+        if v1:
+            x = self.v_before + leak + sum(currents)
+            passes = _inside(x)
+        else:
+            leak = torch.where(leak > INT16.high, leak - 2.0**16, leak)
+            change = leak + sum(currents)
+            biased = change.clamp(INT16.low, INT16.high) + values[f"bias{suffix}"]
+            x = self.v_before + biased.clamp(INT16.low, INT16.high)
+            passes = _inside(change) & _inside(biased) & _inside(x)
         self.u = x.clamp(INT16.low, INT16.high)
-        self.open = (_inside(change) & _inside(biased) & _inside(x)).to(v)
+        self.open = passes.to(v)
         self.open_syn = [
             (keep * _unsaturated(i, d)).to(v)
             for i, d, keep in zip(currents, self.dash_syn, self.keep_syn, strict=True)

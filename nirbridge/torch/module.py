@@ -228,6 +228,8 @@ def _free(deployment: Deployment) -> dict[str, NDArray[np.bool_]]:
         found[name] = np.broadcast_to(free, value.shape)
         if name.startswith("weights"):
             found[name] = found[name] & (value != 0)
+        if name.startswith("bias") and not target(config.target).bias_bits.value:
+            found[name] = np.zeros(value.shape, bool)
     found["threshold_out"] = found["threshold_out"] & ~place.readouts
     return found
 

@@ -17,6 +17,7 @@ import torch
 from nirbridge.intformat import HIDDEN_SPIKES, INPUT_SPIKES, INT16, OUTPUT_SPIKES
 from nirbridge.mapping.config import XyloConfig
 from nirbridge.simulate import simulate
+from nirbridge.targets import arithmetic
 from nirbridge.torch.layer import Layer, delayed
 from nirbridge.torch.surrogate import shift_derivative
 
@@ -101,8 +102,10 @@ class _Backward:
         # a second synapse without weights stays without, and is half of the work
         second = bool(config.weights_in[..., 1].any() or config.weights_rec[..., 1].any())
         currents = (states.i_syn, states.i_syn_2)[: 1 + second]
-        self.hidden = Layer(values, "", currents, states.v_mem, HIDDEN_SPIKES)
-        self.outputs = Layer(values, "_out", (states.i_syn_out,), states.v_mem_out, OUTPUT_SPIKES)
+        v1 = arithmetic(config.target) == "v1"
+        out = (states.i_syn_out,), states.v_mem_out, OUTPUT_SPIKES
+        self.hidden = Layer(values, "", currents, states.v_mem, HIDDEN_SPIKES, v1=v1)
+        self.outputs = Layer(values, "_out", *out, v1=v1)
         self.shifts = [2.0**s for s in _shifts(config)]
         self.aliases = _alias_paths(config, counts)
 
