@@ -101,12 +101,24 @@ def _trace_words(trace: Trace) -> str:
 def map_picture(story: Story) -> Picture:
     """The map of hidden neurons."""
     place = story.deployment.placement
-    limit = story.chip.hidden.value if story.chip else place.n_hidden
+    limits = story.chip.limits() if story.chip else {}
+    limit = limits["hidden"].value if limits else place.n_hidden
+    takes, drives = (
+        limits[name].value if name in limits and limits[name].value < limit else 0
+        for name in ("input_neurons", "output_neurons")
+    )
     caption = (
         f"The {limit:,} hidden neurons of {story.chip_title} by number, from left to right and "
         f"top to bottom; {place.n_hidden:,} are in use. Numbers are those of the table."
     )
-    return _picture("map", chip.neuron_map(place, limit), caption)
+    if takes:
+        caption += f" In the solid frame: the first {takes}, which alone can take input."
+    if drives:
+        caption += (
+            f" In the dashed frame: the last {drives} of those in use, which alone can drive "
+            "outputs."
+        )
+    return _picture("map", chip.neuron_map(place, limit, takes, drives), caption)
 
 
 def matrix_picture(story: Story) -> Picture:

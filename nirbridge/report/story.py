@@ -105,8 +105,8 @@ class Story:
         if drift.accuracy is not None:
             was = percent(drift.trained_accuracy)
             what += f" and is right on {percent(drift.accuracy)} ({was} as trained)"
-        if drift.largest is None:
-            return f"{what}; no change on the way to it costs any decision."
+        if drift.agreement == 1 or drift.largest is None:
+            return f"{what}."
         return f"{what}; most of the difference comes from: {drift.largest.adds}."
 
     @property

@@ -22,8 +22,12 @@ FEWEST = 0.045  # share of an axis that a population needs for its name to be wr
 POSITIVE, NEGATIVE = (209, 105, 14), (11, 111, 184)  # orange, blue
 
 
-def neuron_map(placement: Placement, limit: int) -> Figure:
-    """The chip's hidden neurons in rows, by id; those in use in the hue of their population."""
+def neuron_map(placement: Placement, limit: int, takes: int = 0, drives: int = 0) -> Figure:
+    """The chip's hidden neurons in rows, by id; those in use in the hue of their population.
+
+    ``takes``: only so many, from the first, can take input; ``drives``: only so many, up to the
+    last in use, can drive outputs; both 0 if all can. They are framed.
+    """
     from matplotlib.figure import Figure
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
@@ -52,6 +56,12 @@ def neuron_map(placement: Placement, limit: int) -> Figure:
                 row = (p.first + p.size / 2) / columns
                 axes.text(columns / 2, row, str(k + 1), ha="center", va="center", color="white",
                           fontsize=10, fontweight="bold")  # fmt: skip
+        last = placement.n_hidden
+        if takes:
+            axes.plot(*_frame(0, takes, columns).T, color=INK, lw=1.3, clip_on=False)
+        if drives:
+            frame = _frame(max(0, last - drives), last, columns)
+            axes.plot(*frame.T, color=INK, lw=1.3, ls=(0, (2, 1.5)), clip_on=False)
         axes.set_xlim(0, columns)
         axes.set_ylim(rows, 0)
         axes.set_aspect("equal")
@@ -64,6 +74,20 @@ def neuron_map(placement: Placement, limit: int) -> Figure:
         axes.tick_params(length=0)
         axes.set_ylabel("hidden neuron")
     return figure
+
+
+def _frame(first: int, end: int, columns: int) -> NDArray[Any]:
+    """Corners (n, 2) of the line round the cells ``first`` to ``end`` of a map in rows."""
+    top, bottom = first // columns, -(-end // columns)
+    left, right = first % columns, end % columns or columns
+    if bottom - top == 1:  # in one row
+        corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
+    else:
+        corners = [
+            (left, top), (columns, top), (columns, bottom - 1), (right, bottom - 1),
+            (right, bottom), (0, bottom), (0, top + 1), (left, top + 1), (left, top),
+        ]  # fmt: skip
+    return np.array(corners, float)
 
 
 def matrix(config: XyloConfig, placement: Placement) -> Figure:
