@@ -205,8 +205,8 @@ RULES: dict[str, Rule] = {
     "NB611": Rule(
         "fit",
         "the populations have an order in which input reaches the first and the last drive outputs",
-        "use fewer neurons, or fewer that take input and drive outputs, or choose another target: "
-        "nirbridge targets",
+        "use fewer neurons, or fewer that take input and drive outputs; split a population that "
+        "does neither; or choose another target: nirbridge targets",
     ),
     "NB701": Rule("config", "a field has its declared shape", "give an array of that shape"),
     "NB702": Rule("config", "a field has its declared type", "convert explicitly with astype"),

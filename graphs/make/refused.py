@@ -417,6 +417,37 @@ CONFIG = {"command": RASTER, "replaces": "config.json"}
 RECORD = {"command": RASTER, "replaces": "deployment.json"}
 
 
+AUDIO_3 = CONVERT + " --target xylo-audio-3"
+
+
+@case("NB609_input_end.nir", "NB609", why="130 neurons that take input", command=AUDIO_3)
+def _(path: Path) -> None:
+    graph = network(hidden=130, w2=nir.Linear(np.eye(2, 130)), rec=nir.Linear(np.ones((130, 130))))
+    graph.nodes["rec"].weight[1:] = 0  # all lead to the first, so that none is dead
+    graph.edges.extend([("hidden", "rec"), ("rec", "hidden")])
+    save(graph, path)
+
+
+@case("NB610_output_end.nir", "NB610", why="130 neurons that drive outputs", command=AUDIO_3)
+def _(path: Path) -> None:
+    graph = network(hidden=130, w1=nir.Linear(np.eye(130, 2)), rec=nir.Linear(np.ones((130, 130))))
+    graph.nodes["rec"].weight[:, 1:] = 0
+    graph.edges.extend([("hidden", "rec"), ("rec", "hidden")])
+    save(graph, path)
+
+
+@case("NB611_both_ends.nir", "NB611", why="100 of 129 neurons at both ends", command=AUDIO_3)
+def _(path: Path) -> None:
+    more = {
+        "w3": nir.Linear(np.ones((29, 100))),
+        "back": cuba(29),
+        "w4": nir.Linear(np.ones((100, 29))),
+    }
+    graph = network(hidden=100, **more)
+    graph.edges.extend(pairwise(["hidden", *more, "hidden"]))
+    save(graph, path)
+
+
 @case("NB701_shape.json", "NB701", **CONFIG, why="too few thresholds")
 def _(path: Path) -> None:
     spoilt(path, threshold=[100])
