@@ -27,7 +27,7 @@ STAGES = {
     "6": "Fitting the chip",
     "7": "Configurations",
     "8": "Rasters, files, usage",
-    "9": "Frameworks",
+    "9": "Frameworks and devices",
 }
 METAVARS = {Path: "FILE", float: "NUMBER", int: "N", str: "TEXT", bool: ""}
 

@@ -71,7 +71,7 @@ def test_modules_named_can_be_run() -> None:
 def test_every_page_is_in_the_contents() -> None:
     contents = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     pages = {page.name for page in PAGES if page.parent.name == "docs"} - {"README.md"}
-    assert pages == set(re.findall(r"\]\((\w+\.md)\)", contents))
+    assert pages == set(re.findall(r"\]\(([\w-]+\.md)\)", contents))
 
 
 @pytest.mark.parametrize(

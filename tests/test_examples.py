@@ -20,7 +20,7 @@ PRINTS = {
     "many_simulators": ["stepped", "continuous", "xylo", "compared with stepped"],
     "norse_round_trip": ["norse         the same spikes", "and back: the same spikes"],
     "snntorch_to_xylo": ["global", "channel", "fit", "is kept, in xylo-snntorch"],
-    "too_large": ["NB604  fit", "pruned to 64 targets each it fits"],
+    "too_large": ["NB604  fit", "6720 of 14400 recurrent connections removed", "it fits"],
 }
 NEEDS = {"finetune_and_robustness": {"torch"}}  # which it does not import itself
 

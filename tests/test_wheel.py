@@ -66,7 +66,7 @@ def test_what_it_imports_is_declared(wheel: Path) -> None:
                 found.add(node.module.split(".")[0])
             elif isinstance(node, ast.Import):
                 found |= {alias.name.split(".")[0] for alias in node.names}
-    own = {"nirbridge", "llvmlite"}  # which is a part of Numba
+    own = {"nirbridge", "llvmlite", "markupsafe"}  # Numba and Jinja2 bring theirs
     assert found - asked - sys.stdlib_module_names <= own
 
 
