@@ -18,7 +18,7 @@ from benchmarks.examples import GRAPHS, ROOT
 from benchmarks.machine import write_json
 from nirbridge import convert, read
 from nirbridge.energy import Energy, estimate_power
-from nirbridge.report.energy import quantity, span
+from nirbridge.report.units import quantity, span
 from nirbridge.targets.power import POWER
 
 REFERENCE = ROOT.parent / "shared" / "reference" / "nir-paper"

@@ -10,9 +10,8 @@ import io
 import json
 import os
 import sys
-from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -40,9 +39,12 @@ from nirbridge.cli_deploy import deploy
 from nirbridge.cli_energy import energy
 from nirbridge.cli_export import export, import_
 from nirbridge.cli_finetune import finetune
+from nirbridge.cli_report import ReportFile, Tolerance, check_tolerance, report, write_report
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from nirbridge.deployment import Deployment
 
 app = typer.Typer(
     help="From a spiking network in NIR to a verified configuration of a Xylo chip.",
@@ -70,6 +72,7 @@ def convert(
     ] = None,
     node: DataNode = None,
     formats: Formats = None,
+    report: ReportFile = None,
     prune: Annotated[
         str | None,
         typer.Option(help="What to give up where the chip has too little room: fan-out."),
@@ -85,10 +88,13 @@ def convert(
     from nirbridge.progress import bar
     from nirbridge.rasterfiles import read_typical
     from nirbridge.report import text
+    from nirbridge.report.page import check_page
     from nirbridge.timing import resolve
 
     check_place(output, force)
     wanted = check_formats(format_names(formats), target)
+    if report is not None:
+        check_page(report, force, made=output)
     network = read(graph)
     words = dynamics_words(scheme, reset, spikes_per_step)
     typical = None
@@ -106,11 +112,26 @@ def convert(
         **words,
     )
     result.save(output, force=force, formats=wanted)
+    if report is not None:
+        read_files = [graph, *([] if calibration is None else [calibration]), output]
+        write_report(
+            result, report, read_files, graph.stem, _counts(typical, result), source=calibration,
+            force=force, track=bar("checking"),
+        )  # fmt: skip
     if as_json:
         show_json({"directory": str(output), "journal": [n.to_dict() for n in result.journal]})
         return
     shown: list[RenderableType] = [text.journal(result.journal)] if verbose else []
     show(*shown, text.deployment(result, str(output)))
+
+
+def _counts(typical: Any, result: Deployment) -> Any:
+    """A calibration as counts in the time step that was chosen; None if there was none."""
+    from nirbridge.data import to_raster
+
+    if typical is None or not hasattr(typical, "nodes"):
+        return typical
+    return to_raster(typical, result.n_in, result.config.dt)
 
 
 @app.command()
@@ -154,16 +175,13 @@ def simulate(
 def check(
     directory: Folder,
     raster: RasterFile,
-    tolerance: Annotated[
-        float,
-        typer.Option(
-            min=0, max=1, help="Share of samples that chip and float network may decide otherwise."
-        ),
-    ] = 0.1,
+    tolerance: Tolerance = 0.1,
     ideal: Annotated[
         int, typer.Option(min=0, help="Samples to run in continuous time as well.")
     ] = 1,
     node: DataNode = None,
+    report: ReportFile = None,
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare the chip with the network as it was trained, on one raster."""
@@ -171,12 +189,19 @@ def check(
     from nirbridge.progress import bar
     from nirbridge.rasterfiles import read_raster
     from nirbridge.report import text
+    from nirbridge.report.page import check_page
 
-    if isnan(tolerance):  # which the range lets pass
-        raise typer.BadParameter("nan is not in the range 0<=x<=1", param_hint="--tolerance")
+    check_tolerance(tolerance)
+    if report is not None:
+        check_page(report, force)
     deployment = load(directory)
     counts, labels = read_raster(raster, deployment.n_in, deployment.config.dt, node)
     drift = deployment.check(counts, labels, ideal, track=bar("checking"))
+    if report is not None:
+        write_report(
+            deployment, report, [directory, raster], directory.resolve().name, counts, labels,
+            source=raster, drift=drift, tolerance=tolerance, force=force,
+        )  # fmt: skip
     within = 1 - drift.agreement <= tolerance
     if as_json:
         show_json({**drift.to_dict(), "tolerance": tolerance, "within": within})
@@ -197,17 +222,34 @@ app.command()(export)
 app.command("import")(import_)
 app.command()(deploy)
 app.command()(energy)
+app.command()(report)
 
 
 @app.command()
-def inspect(graph: GraphFile, dt: Dt = None, as_json: AsJson = False) -> None:
+def inspect(
+    graph: GraphFile,
+    dt: Dt = None,
+    draw: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="New .svg: the graph as a picture.")
+    ] = None,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
     """Show a graph: nodes, shapes, time constants, the time step it implies, what it fits on."""
     from nirbridge import Dynamics, read
-    from nirbridge.report import facts, text
+    from nirbridge.files import check_new, check_suffix, replacing
+    from nirbridge.report import drawing, facts, text
 
+    if draw is not None:
+        check_suffix(draw, (".svg",))
+        check_new(draw, force)
     if dt is not None:
         Dynamics(dt)  # refuses what is no time step
     network = read(graph)
+    if draw is not None:
+        picture = drawing.draw(network, dt=dt, title=graph.name)
+        with replacing(draw) as temporary:
+            temporary.write_text(picture, encoding="utf-8")
     found = facts.inspect(network, dt)
     if as_json:
         show_json(found.to_dict())

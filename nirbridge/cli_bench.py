@@ -20,7 +20,6 @@ from nirbridge.cli_common import (
     dynamics_words,
     show,
     show_json,
-    to_json,
 )
 
 if TYPE_CHECKING:
@@ -150,6 +149,7 @@ def _check_json(path: Path, force: bool) -> None:
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     from nirbridge.files import replacing
+    from nirbridge.report.facts import to_json
 
     with replacing(path) as temporary:
         temporary.write_text(to_json(content) + "\n", encoding="utf-8")

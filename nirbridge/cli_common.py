@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from enum import Enum
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -112,18 +110,6 @@ def show(*shown: RenderableType) -> None:
 
 def show_json(content: Any) -> None:
     """Print JSON."""
+    from nirbridge.report.facts import to_json
+
     typer.echo(to_json(content))
-
-
-def to_json(content: Any) -> str:
-    """JSON of plain values."""
-    return json.dumps(_plain(content), indent=1, allow_nan=False)
-
-
-def _plain(content: Any) -> Any:
-    """The same without infinities and NaN, which JSON does not have: null stands for them."""
-    if isinstance(content, dict):
-        return {key: _plain(value) for key, value in content.items()}
-    if isinstance(content, (list, tuple)):
-        return [_plain(value) for value in content]
-    return None if isinstance(content, float) and not isfinite(content) else content

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nir
 import numpy as np
@@ -30,6 +30,9 @@ from nirbridge.mapping.place import Grid, Placement
 from nirbridge.progress import Track
 from nirbridge.rasters import check_raster
 from nirbridge.simulate import Recording, simulate
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SCHEMA = "nirbridge/deployment"
 SCHEMA_VERSION = 1
@@ -178,6 +181,46 @@ class Deployment:
         """Cycles, clock, operations and power; see :func:`nirbridge.energy.estimate`."""
         given = self.chip_input(raster)
         return estimate(self.config, given, rate=rate, steps_per_inference=steps_per_inference)
+
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        raster: Any = None,
+        labels: Any = None,
+        *,
+        title: str = "",
+        source: str = "",
+        force: bool = False,
+    ) -> None:
+        """Write a page with all that there is to know, and its facts as ``.json`` beside it.
+
+        Without a raster, random spikes stand for it, and the page says so. ``title`` is what to
+        call the network, ``source`` what to call the input.
+
+        Raises
+        ------
+        Refused
+            NB801, NB802 for the raster, NB804 for the labels, NB805 to NB807 for the place.
+
+        """
+        from nirbridge.report.page import check_page, write
+        from nirbridge.report.story import gather
+
+        check_page(Path(path), force)
+        story = gather(self, raster, labels, title=title, source=source)
+        write(story, Path(path), force)
+
+    def plot(self) -> Figure:
+        """All weights on the chip as a picture of Matplotlib's: who sends to whom."""
+        from nirbridge.report.figures.chip import matrix
+
+        return matrix(self.config, self.placement)
+
+    def _repr_html_(self) -> str:
+        """What it is, and the network as the chip has it, for a notebook."""
+        from nirbridge.report.notebook import deployment_html
+
+        return deployment_html(self)
 
     def save(
         self,

@@ -46,6 +46,12 @@ def check_new(path: Path, force: bool) -> None:
         raise refuse("NB805", node=path.name, limit="a new file", found=f"{path} exists")
 
 
+def check_suffix(path: Path, suffixes: tuple[str, ...]) -> None:
+    """Refuse (NB806) a file whose suffix is none of ``suffixes``."""
+    if path.suffix not in suffixes:
+        raise refuse("NB806", node=path.name, limit=", ".join(suffixes), found=repr(path.suffix))
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A path for a file that takes the place of ``path`` when the block ends without error."""

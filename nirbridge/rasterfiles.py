@@ -93,7 +93,8 @@ def read_raster(
             with path.open("rb") as file:
                 x, y = read_array(file, path.stat().st_size, path.name), None
         elif path.suffix == ".npz":
-            x, y = _read_npz(path)
+            arrays = _read_npz(path, "x")
+            x, y = arrays["x"], arrays.get("y")
         elif path.suffix == ".csv":
             x, y = _read_events(path, n_in, dt), None
         elif path.suffix in SUFFIXES:
@@ -103,9 +104,39 @@ def read_raster(
     except Refused:
         raise
     except DAMAGE as error:
-        found = (str(error) or type(error).__name__).splitlines()[0][:120]
-        raise refuse("NB803", node=path.name, limit="an undamaged file", found=found) from None
+        raise _damaged(path, error) from None
     return check_raster(x, n_in), y
+
+
+def _damaged(path: Path, error: Exception) -> Refused:
+    found = (str(error) or type(error).__name__).splitlines()[0][:120]
+    return refuse("NB803", node=path.name, limit="an undamaged file", found=found)
+
+
+def read_labels(path: Path) -> NDArray[Any]:
+    """Labels from an ``.npy``, or from the array ``y`` of an ``.npz``.
+
+    Raises
+    ------
+    Refused
+        NB101 (no such file), NB803 (not a file of labels).
+
+    """
+    known = (".npy", ".npz")
+    if not path.is_file():
+        raise refuse("NB101", node=path.name, limit="a file of labels", found=str(path))
+    if path.suffix not in known:
+        found = repr(path.suffix)
+        raise refuse("NB803", node=path.name, limit=", ".join(known), found=found)
+    try:
+        if path.suffix == ".npz":
+            return _read_npz(path, "y")["y"]
+        with path.open("rb") as file:
+            return read_array(file, path.stat().st_size, path.name)
+    except Refused:
+        raise
+    except DAMAGE as error:
+        raise _damaged(path, error) from None
 
 
 def read_typical(
@@ -139,19 +170,21 @@ def _no_suffix(path: Path) -> Refused:
     return refuse("NB803", node=path.name, limit=", ".join(KNOWN), found=found)
 
 
-def _read_npz(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
+def _read_npz(path: Path, wanted: str) -> dict[str, NDArray[Any]]:
+    """The arrays ``x`` and ``y`` of a file, one of which must be there."""
     with zipfile.ZipFile(path) as archive:
         sizes = {i.filename: i.file_size for i in archive.infolist()}
-        if "x.npy" not in sizes:
+        if f"{wanted}.npy" not in sizes:
             names = sorted(name.removesuffix(".npy") for name in sizes)[:8]
-            limit, found = "an array x, and optionally y", f"arrays {names}"
+            limit = "an array x, and optionally y" if wanted == "x" else "an array y"
+            found = f"arrays {names}"
             raise refuse("NB803", node=path.name, limit=limit, found=found)
         arrays = {}
         for name in ("x", "y"):
             if f"{name}.npy" in sizes:
                 with archive.open(f"{name}.npy") as file:
                     arrays[name] = read_array(file, sizes[f"{name}.npy"], f"{path.name}:{name}")
-    return arrays["x"], arrays.get("y")
+    return arrays
 
 
 def read_array(

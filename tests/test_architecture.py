@@ -59,7 +59,7 @@ def test_frameworks_are_imported_in_functions_only() -> None:
 def test_import_pulls_in_no_framework_and_no_compiler() -> None:
     code = (
         "import sys, nirbridge\n"
-        f"print(sorted(set(sys.modules) & set({(*OPTIONAL, 'numba', 'matplotlib')!r})))"
+        f"print(sorted(set(sys.modules) & set({(*OPTIONAL, 'numba', 'matplotlib', 'jinja2')!r})))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -37,7 +37,8 @@ def parsed(done: subprocess.CompletedProcess[str]) -> Any:
 def test_help_names_the_commands_and_exit_codes() -> None:
     done = nirbridge("--help")
     assert done.returncode == 0
-    for word in ("convert", "simulate", "check", "bench", "inspect", "targets", "Exit codes"):
+    words = "convert", "simulate", "check", "bench", "report", "inspect", "targets", "Exit codes"
+    for word in words:
         assert word in done.stdout
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import shutil
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,7 +138,7 @@ def _graph(path: Path, out: Path) -> None:
     graph = read(path)
     write(graph, out / "again.nir")
     deployment = convert(graph, method="global")
-    if len(path.read_bytes()) % 8 == 0:
+    if zlib.crc32(path.read_bytes()) % 8 == 0:  # slow
         deployment.save(out / "deployment")
 
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nirbridge.diagnostics import refuse
-from nirbridge.files import check_new, replacing
+from nirbridge.files import check_new, check_suffix, replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,9 +27,7 @@ def check_picture(path: Path, force: bool) -> None:
         no such directory.
 
     """
-    if path.suffix not in SUFFIXES:
-        limit = ", ".join(SUFFIXES)
-        raise refuse("NB806", node=path.name, limit=limit, found=repr(path.suffix))
+    check_suffix(path, SUFFIXES)
     check_new(path, force)
 
 

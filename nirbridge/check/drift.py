@@ -18,6 +18,8 @@ from nirbridge.rasters import check_raster
 from nirbridge.simulate import simulate_continuous
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from nirbridge.deployment import Deployment
 
 CHUNK = 64  # samples that are simulated, with all states recorded, at a time
@@ -44,6 +46,8 @@ class Rung:
     loss
         Share of decisions that agreed with the trained network on the rung before and no longer
         do: the rung's part of the whole. Negative if it repairs some.
+    choices
+        What it decides for each sample: the output with the largest sum over time.
 
     """
 
@@ -56,11 +60,14 @@ class Rung:
     agreement: float
     accuracy: float | None
     loss: float
+    choices: tuple[int, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures as plain values, for JSON."""
+        """The figures as plain values, for JSON; not the choices, which are as many as samples."""
         rows = [{**asdict(d), "count_ratio": _finite(d.count_ratio)} for d in self.populations]
-        return {**asdict(self), "populations": rows}
+        found = {**asdict(self), "populations": rows}
+        del found["choices"]
+        return found
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ class Drift:
     ``ideal`` compares the trained network with NIR's continuous time, on the first samples, if
     that was asked for. ``rungs`` lead from the trained network to the chip; their losses add up to
     ``1 − agreement``. ``findings`` lists neurons that saturate, never fire or fire at their cap,
-    and weights that became 0, by the user's own names.
+    and weights that became 0, by the user's own names. ``labels``: those that were given.
     """
 
     samples: int
@@ -92,6 +99,7 @@ class Drift:
     findings: tuple[Finding, ...]
     clipped_inputs: int
     ideal: Ideal | None = None
+    labels: tuple[int, ...] | None = None
 
     def rung(self, model: str) -> Rung:
         """The rung of that name."""
@@ -117,6 +125,18 @@ class Drift:
         """The rung that costs most decisions; None if none costs any."""
         worst = max(self.rungs[1:], key=lambda r: r.loss)
         return worst if worst.loss > 0 else None
+
+    def _repr_html_(self) -> str:
+        """The error budget, for a notebook."""
+        from nirbridge.report.notebook import drift_html
+
+        return drift_html(self)
+
+    def plot(self) -> Figure:
+        """The error budget as a chart of Matplotlib's: percentage points of decisions lost."""
+        from nirbridge.report.figures.budget import budget
+
+        return budget(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The figures as plain values, for JSON."""
@@ -187,6 +207,7 @@ def check(
         findings=found.result(),
         clipped_inputs=int(np.maximum(counts.astype(np.int64) - INPUT_SPIKES, 0).sum()),
         ideal=_ideal(deployment, counts[:ideal], joined[0]) if ideal else None,
+        labels=None if expected is None else tuple(expected.tolist()),
     )
 
 
@@ -248,6 +269,7 @@ def _rungs(runs: list[Run], labels: NDArray[np.int64] | None) -> tuple[Rung, ...
                 agreement=agreement,
                 accuracy=accuracy,
                 loss=(rungs[-1].agreement if rungs else 1.0) - agreement,
+                choices=tuple(chosen.tolist()),
             )
         )
     return tuple(rungs)

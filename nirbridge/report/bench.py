@@ -9,7 +9,7 @@ from rich.text import Text
 
 from nirbridge.bench.compare import Bench, Row
 from nirbridge.bench.picture import number
-from nirbridge.report.text import percent, seconds
+from nirbridge.report.units import percent, seconds
 
 GOOD, BAD = "green", "red"
 

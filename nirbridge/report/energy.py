@@ -7,12 +7,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from nirbridge.energy import MARGIN, Energy, Estimate, Range
-from nirbridge.report.text import seconds
+from nirbridge.energy import MARGIN, Energy, Estimate
+from nirbridge.report.units import quantity, seconds, span
 
 _PARTS = ("input", "recurrent", "output", "hidden", "readout", "total")
-_PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
-_LARGE = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def energy(found: Energy) -> RenderableType:
@@ -116,18 +114,3 @@ def _figures(power: Estimate) -> Table:
         value = f"{figure.value:.3g} {figure.unit}"
         table.add_row(figure.quantity, value, figure.condition, source)
     return table
-
-
-def span(values: Range | None, unit: str) -> str:
-    """A range with the unit that reads best."""
-    if values is None:
-        return "not known"
-    low, high = quantity(values.low, unit), quantity(values.high, unit)
-    return low if low == high else f"{low} to {high}"
-
-
-def quantity(value: float, unit: str) -> str:
-    """A value in SI units with the prefix that reads best: ``44.5 MHz``."""
-    steps = (*_LARGE, *_PREFIXES)
-    scale, prefix = next(((s, p) for s, p in steps if abs(value) >= s), steps[-1])
-    return f"{value / scale:.3g} {prefix}{unit}" if value else f"0 {unit}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any
 
 import nir
@@ -32,11 +34,9 @@ class Inspection:
 
     def to_dict(self) -> dict[str, Any]:
         """The facts as plain values, for JSON."""
-        flat = inline(self.graph)
         fits = {name: [d.to_dict() for d in self.demand.over(c)] for name, c in TARGETS.items()}
         return {
-            "nodes": {name: self._node(name, node) for name, node in flat.nodes.items()},
-            "edges": [list(edge) for edge in flat.edges],
+            **nodes(self.graph, self.shapes),
             "dynamics": None if self.dynamics is None else self.dynamics.to_dict(),
             "implied_dt": [
                 {"node": c.node, "formula": c.formula, "dt": [c.dt.min(), c.dt.max()]}
@@ -47,19 +47,25 @@ class Inspection:
             "targets": {name: {"fits": not over, "over": over} for name, over in fits.items()},
         }
 
-    def _node(self, name: str, node: nir.NIRNode) -> dict[str, Any]:
+
+def nodes(graph: nir.NIRGraph, shapes: dict[str, tuple[Shape, Shape]]) -> dict[str, Any]:
+    """Type, shapes and ranges of the parameters of each node of the flat graph, and its edges."""
+    flat = inline(graph)
+    found = {}
+    for name, node in flat.nodes.items():
         ranges = {
             key: value if isinstance(value, str) else [float(np.min(value)), float(np.max(value))]
             for key, value in parameters(node).items()
             if isinstance(value, str) or np.size(value)
         }
-        shape = self.shapes.get(name)
-        return {
+        shape = shapes.get(name)
+        found[name] = {
             "type": kind(node),
             "input_shape": None if shape is None else list(shape[0]),
             "output_shape": None if shape is None else list(shape[1]),
             "parameters": ranges,
         }
+    return {"nodes": found, "edges": [list(edge) for edge in flat.edges]}
 
 
 def inspect(graph: nir.NIRGraph, dt: float | None = None) -> Inspection:
@@ -81,3 +87,17 @@ def chip(spec: ChipSpec) -> dict[str, Any]:
         "arithmetic": spec.arithmetic,
         **{k: asdict(v) for k, v in (spec.limits() | FORMATS).items()},
     }
+
+
+def to_json(content: Any) -> str:
+    """JSON of plain values."""
+    return json.dumps(_plain(content), indent=1, allow_nan=False)
+
+
+def _plain(content: Any) -> Any:
+    """The same without infinities and NaN, which JSON does not have: null stands for them."""
+    if isinstance(content, dict):
+        return {key: _plain(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_plain(value) for value in content]
+    return None if isinstance(content, float) and not isfinite(content) else content

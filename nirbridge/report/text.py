@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import nir
 import numpy as np
@@ -20,22 +19,10 @@ from nirbridge.graph.nodes import kind, parameters
 from nirbridge.graph.shapes import Shape
 from nirbridge.journal import Note
 from nirbridge.report.facts import Inspection
+from nirbridge.report.units import percent, seconds, spread
 from nirbridge.targets import FORMATS, TARGETS, ChipSpec, Limit
 from nirbridge.targets.fit import Demand
 from nirbridge.usage import Usage, Use
-
-UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
-
-
-def seconds(value: float) -> str:
-    """A duration with the unit that reads best."""
-    scale, unit = next(((s, u) for s, u in UNITS if abs(value) >= s), UNITS[-1])
-    return f"{value / scale:.4g} {unit}"
-
-
-def _spread(values: Any, unit_of: Any = lambda x: f"{x:.4g}") -> str:
-    low, high = float(np.min(values)), float(np.max(values))
-    return str(unit_of(low)) if low == high else f"{unit_of(low)} to {unit_of(high)}"
 
 
 def graph_tree(
@@ -68,7 +55,7 @@ def _facts(node: nir.NIRNode) -> str:
             continue
         unit = seconds if name.startswith("tau") or name == "delay" else (lambda x: f"{x:.4g}")
         if np.size(value):
-            parts.append(f"{name} {_spread(value, unit)}")
+            parts.append(f"{name} {spread(value, unit)}")
     return ", ".join(parts)
 
 
@@ -217,11 +204,6 @@ def _ideal(found: Ideal) -> RenderableType:
         f"Stepping itself, against NIR's continuous time on {found.samples} sample(s): {rows}; "
         f"{found.agreement:.0%} of the decisions agree"
     )
-
-
-def percent(value: float | None) -> str:
-    """A share in percent, or a dash."""
-    return "-" if value is None else f"{100 * value:.1f} %"
 
 
 _TELLING = ("hidden", "aliases")  # details that are worth a line even where all is well

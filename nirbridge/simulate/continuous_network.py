@@ -300,7 +300,7 @@ class Network:
         problems = []
         for name, node in sorted(self.flat.nodes.items()):
             if kind(node) in FIRING and self._reset_of(node) == "subtract":
-                lowest = float(np.min(node.v_threshold, initial=np.inf))
+                lowest = float(np.min(np.asarray(node.v_threshold, np.float64), initial=np.inf))
                 if lowest <= 0:
                     limit = "v_threshold > 0 where the reset subtracts it"
                     problems.append(diagnose("NB207", node=name, limit=limit, found=lowest))

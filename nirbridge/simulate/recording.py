@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,18 @@ class Recording:
     v_mem: NDArray[np.int16] | None = None
     i_syn_out: NDArray[np.int16] | None = None
     v_mem_out: NDArray[np.int16] | None = None
+
+    def _repr_html_(self) -> str:
+        """Shape and spikes, for a notebook."""
+        from nirbridge.report.notebook import recording_html
+
+        return recording_html(self)
+
+    def plot(self, sample: int = 0) -> Figure:
+        """Spikes of one sample as a raster of Matplotlib's; hidden ones if they were recorded."""
+        from nirbridge.report.notebook import recording_figure
+
+        return recording_figure(self, sample)
 
 
 RECORDED = ("spikes", "i_syn", "i_syn_2", "v_mem", "i_syn_out", "v_mem_out")

@@ -1,0 +1,82 @@
+"""The page: all of a story in one file, and its facts beside it."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+from nirbridge.deployment import CONFIG, RECORD
+from nirbridge.diagnostics import refuse
+from nirbridge.files import check_new, check_suffix, replacing
+from nirbridge.graph.read import repairs
+from nirbridge.report import pictures, tables
+from nirbridge.report.facts import to_json
+from nirbridge.report.figures.style import HUES
+from nirbridge.report.story import Story
+from nirbridge.report.templates import render
+
+SUFFIXES = (".html", ".htm")
+
+
+def check_page(path: Path, force: bool, made: Path | None = None) -> None:
+    """Whether :func:`write` will be able to write there; best asked before simulating.
+
+    ``made``: a folder for a deployment, which will be written, or replaced, before the page.
+
+    Raises
+    ------
+    Refused
+        NB806 for another suffix than .html, NB805 if the page or the ``.json`` beside it exists, or
+        would be a file of a deployment, NB807 if there is no such directory.
+
+    """
+    check_suffix(path, SUFFIXES)
+    facts = path.with_suffix(".json")
+    beside = made is not None and path.resolve().parent == made.resolve()
+    if facts.name in (CONFIG, RECORD) and (beside or (path.parent / RECORD).is_file()):
+        limit, found = "a name of its own", f"{facts.name} is a file of the deployment"
+        raise refuse(
+            "NB805", node=path.name, limit=limit, found=found, remedy="choose another name"
+        )
+    if not beside:
+        for each in (path, facts):
+            check_new(each, force)
+
+
+def write(story: Story, path: Path, force: bool = False) -> None:
+    """Write the page, and its facts as ``.json`` beside it, each whole or not at all.
+
+    Raises
+    ------
+    Refused
+        As :func:`check_page`.
+
+    """
+    check_page(path, force)
+    facts = to_json(story.to_dict()) + "\n"
+    page = html(story, sha256(facts.encode()).hexdigest())
+    with replacing(path.with_suffix(".json")) as beside, replacing(path) as temporary:
+        beside.write_text(facts, encoding="utf-8")
+        temporary.write_text(page, encoding="utf-8")
+
+
+def html(story: Story, digest: str = "") -> str:
+    """The page as one text: no script, nothing to fetch. ``digest``: SHA-256 of its facts."""
+    return render(
+        "page.html.j2",
+        story=story,
+        digest=digest,
+        tables=tables,
+        budget=pictures.budget_picture(story),
+        samples=[
+            (tables.heading(story, sample), list(pictures.sample_pictures(sample)))
+            for sample in story.samples
+        ],
+        before=pictures.drawing(story, after=False),
+        after=pictures.drawing(story, after=True),
+        repairs=repairs(story.deployment.source),
+        hues=HUES,
+        map=pictures.map_picture(story),
+        matrix=pictures.matrix_picture(story),
+        rounding=list(pictures.rounding_pictures(story)),
+    )
