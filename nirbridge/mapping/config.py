@@ -79,7 +79,7 @@ class XyloConfig:
     dt
         Time step in seconds.
     target
-        Name of the chip that it was made for.
+        Name of the chip that it was made for, which decides the arithmetic.
 
     Raises
     ------
