@@ -105,9 +105,7 @@ def pruner(
     return prune
 
 
-def shaped(
-    lowered: Lowered, network: Network, chip: ChipSpec, form: Form | None
-) -> Placed:
+def shaped(lowered: Lowered, network: Network, chip: ChipSpec, form: Form | None) -> Placed:
     """The network with what a fitted form, or a chip without biases, needs.
 
     That is second synapses, and biases as weights: a constant channel does not reach outputs.
@@ -144,9 +142,7 @@ def check_prune(prune: str | None) -> None:
         raise refuse("NB806", node="prune", limit=", ".join(PRUNE), found=repr(prune))
 
 
-def _tried(
-    way: Callable[[], Placed], chip: ChipSpec
-) -> tuple[Placed | None, list[Diagnostic]]:
+def _tried(way: Callable[[], Placed], chip: ChipSpec) -> tuple[Placed | None, list[Diagnostic]]:
     """What was placed if it fits, and else why it does not."""
     try:
         placed = way()

@@ -9,13 +9,16 @@ import nir
 import numpy as np
 import pytest
 
-from benchmarks.graphs import Options, any_graph, any_raster, nest
+from benchmarks.graphs import DT, Options, any_graph, any_raster, nest
 from nirbridge import Dynamics, Refused, simulate_stepped
-from nirbridge.graph.nodes import parameters
+from nirbridge.graph.nodes import is_neuron, kind, parameters
 from nirbridge.graph.verify import verify
 from nirbridge.passes import PASSES, Pass, lower
+from nirbridge.passes.arrange import Arrange
 from nirbridge.passes.base import PROPERTIES, Rewritten, rebuilt
-from nirbridge.passes.dead import kept_neurons
+from nirbridge.passes.dead import kept_neurons, original_neurons
+from nirbridge.passes.fan_out import FanOut, recurrent
+from nirbridge.passes.lower import NORMAL_FORM
 from nirbridge.passes.schedule import Schedule, latencies
 from nirbridge.passes.synapse import GiveSynapse
 
@@ -33,6 +36,7 @@ def graph_before(each: Pass, seed: int) -> nir.NIRGraph | None:
     assert how is not None
     names = [p.name for p in PASSES]
     before = PASSES[: names.index(each.name)] if each.name in names else ()
+    before = {"fan-out": NORMAL_FORM, "arrange": PASSES}.get(each.name, before)
     try:
         return lower(graph, how, before).graph
     except Refused:
@@ -54,8 +58,11 @@ def snapshot(graph: nir.NIRGraph, path: str = "") -> dict[str, Any]:
 def assert_claims_hold(each: Pass, seed: int) -> None:
     """The whole contract of a pass, on one generated graph."""
     graph = graph_before(each, seed)
-    if graph is None:
-        return
+    if graph is not None:
+        assert_claims(each, graph, seed)
+
+
+def assert_claims(each: Pass, graph: nir.NIRGraph, seed: int) -> None:
     how = Dynamics.of(graph)
     assert how is not None
     for name in each.requires:
@@ -89,10 +96,10 @@ def same_dynamics(graph: nir.NIRGraph, result: nir.NIRGraph, raster: Any) -> boo
     for name in expected.spikes:
         if name not in result.nodes:
             continue
-        first, kept = late.get(name, 0), kept_neurons(result.nodes[name])
-        wanted = expected.spikes[name]
-        if kept is not None and kept_neurons(graph.nodes[name]) is None:
-            wanted = wanted[:, :, kept]
+        first, wanted = late.get(name, 0), expected.spikes[name]
+        if kept_neurons(result.nodes[name]) is not None:
+            before, after = (original_neurons(g.nodes[name]).tolist() for g in (graph, result))
+            wanted = wanted[:, :, [before.index(k) for k in after]]
         if not np.array_equal(wanted, found.spikes[name][:, first : first + steps]):
             return False
     for end, wanted in expected.outputs.items():
@@ -107,6 +114,32 @@ def same_dynamics(graph: nir.NIRGraph, result: nir.NIRGraph, raster: Any) -> boo
 def test_pass_keeps_its_promises(each: Pass) -> None:
     for seed in SEEDS:
         assert_claims_hold(each, seed)
+
+
+def test_neurons_in_another_order() -> None:
+    for seed in SEEDS:
+        graph = graph_before(Arrange({}), seed)
+        if graph is not None:
+            rng = np.random.default_rng(seed)
+            ends = {a for a, b in graph.edges if kind(graph.nodes[b]) == "Output"}
+            names = [n for n, x in graph.nodes.items() if is_neuron(x) and n not in ends]
+            orders = {n: rng.permutation(original_neurons(graph.nodes[n])) for n in names}
+            assert_claims(Arrange(orders), graph, seed)
+
+
+def test_weights_that_are_given_up() -> None:
+    removed = 0
+    for seed in SEEDS:
+        graph = graph_before(FanOut({}), seed)
+        if graph is not None:
+            rng = np.random.default_rng(seed)
+            masks = {p: rng.random(w.shape[1:]) < 0.5 for p, w in recurrent(graph).items()}
+            each = FanOut(masks)
+            assert_claims(each, graph, seed)
+            after = recurrent(each.run(graph, Dynamics(DT))[0])
+            assert not any(after[p][:, mask].any() for p, mask in masks.items())
+            removed += sum(int(mask.sum()) for mask in masks.values())
+    assert removed > 20
 
 
 @dataclass(frozen=True)

@@ -119,9 +119,7 @@ class _Candidates:
             found[spots] = np.where(entries[spots], total[np.ix_(j, i)].T, np.inf)
         return found
 
-    def _mark(
-        self, network: Network, chosen: NDArray[np.bool_], removed: dict[Pair, Mask]
-    ) -> None:
+    def _mark(self, network: Network, chosen: NDArray[np.bool_], removed: dict[Pair, Mask]) -> None:
         for (source, target), spots, (i, j) in self._places(network):
             mask = np.zeros(self.weights[source, target].shape[1:], bool)
             mask[np.ix_(j, i)] = chosen[spots].T

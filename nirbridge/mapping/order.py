@@ -152,9 +152,7 @@ class _Search:
         if self._hopeless(left, at):
             return []
         waiting = {b for a, b in self.before if a in left}
-        return [
-            k for k in sorted(left - waiting) if self.earliest[k] <= at <= self.latest[k]
-        ]
+        return [k for k in sorted(left - waiting) if self.earliest[k] <= at <= self.latest[k]]
 
     def _hopeless(self, left: set[int], at: int) -> bool:
         """Whether one of those left has no place though the most urgent go first, at both ends."""

@@ -18,7 +18,7 @@ from nirbridge.mapping.aliases import find_aliases
 from nirbridge.mapping.order import alias_pairs, blocks, find_order, misplaced, reordered, sorting
 from nirbridge.passes import Lowered
 from nirbridge.passes.arrange import Arrange
-from nirbridge.passes.dead import kept_neurons
+from nirbridge.passes.dead import kept_neurons, original_neurons
 from nirbridge.passes.relay import is_relay
 from nirbridge.passes.schedule import latencies
 from nirbridge.targets import ChipSpec
@@ -232,7 +232,10 @@ def sort_neurons(lowered: Lowered, chip: ChipSpec) -> Lowered:
     graph = lowered.graph
     topology = Topology(graph, lowered.dynamics.layer_delay)
     network = _network(lowered, topology, _placement(graph, topology), aliased=False)
-    orders = {block.name: sorting(block) for block in blocks(network, chip)}
+    orders = {
+        block.name: original_neurons(graph.nodes[block.name])[sorting(block)]
+        for block in blocks(network, chip)
+    }
     changed, notes = Arrange(orders).run(graph, lowered.dynamics)
     return replace(lowered, graph=changed, journal=(*lowered.journal, *notes))
 

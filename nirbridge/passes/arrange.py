@@ -14,17 +14,18 @@ from nirbridge.dynamics import Dynamics
 from nirbridge.graph.nodes import is_neuron
 from nirbridge.graph.topology import Topology
 from nirbridge.journal import Note
-from nirbridge.passes.base import Rewritten, values
-from nirbridge.passes.dead import select
+from nirbridge.passes.base import Rewritten
+from nirbridge.passes.dead import original_neurons, select
 from nirbridge.passes.schedule import Schedule
 
 
 @dataclass(frozen=True)
 class Arrange:
-    """W with rows and columns permuted: neuron i of a population becomes its neuron order⁻¹(i).
+    """W with rows and columns permuted, the parameters of its neurons likewise.
 
-    ``orders``: by population, which neuron comes first, second, ...; others stay. The metadata of
-    a population tell who is where, as after removing dead neurons. Refuses nothing.
+    ``orders``: by hidden population, the user's own index of the neuron that comes first, second,
+    ...; populations that are not named stay, as those of outputs must. The metadata of a
+    population say who is where, as after removing dead neurons. Refuses nothing.
     """
 
     orders: Mapping[str, NDArray[np.int64]]
@@ -40,9 +41,10 @@ class Arrange:
         chosen, notes = {}, []
         for name in (n for n, x in graph.nodes.items() if is_neuron(x)):
             owner = next((b for b in topology.targets[name] if is_neuron(graph.nodes[b])), name)
-            natural = np.arange(len(values(graph.nodes[name], "r")))
-            chosen[name] = np.asarray(self.orders.get(owner, natural))
-            moved = int((chosen[name] != natural).sum())
+            now = original_neurons(graph.nodes[owner])
+            place = {neuron: k for k, neuron in enumerate(now.tolist())}
+            chosen[name] = np.array([place[k] for k in self.orders.get(owner, now).tolist()])
+            moved = int((chosen[name] != np.arange(len(now))).sum())
             if moved and owner == name:
                 text = "neurons reordered: those that take input first, that drive outputs last"
                 notes.append(Note(self.name, name, text, float(moved), "neurons moved"))

@@ -82,6 +82,12 @@ def kept_neurons(node: nir.NIRNode) -> NDArray[np.int64] | None:
     return None if text is None else np.asarray(json.loads(text), np.int64)
 
 
+def original_neurons(node: nir.NIRNode) -> Indices:
+    """The same where all are there, too."""
+    kept = kept_neurons(node)
+    return np.arange(len(values(node, "r"))) if kept is None else kept
+
+
 def _source(topology: Topology, name: str) -> str:
     """Population behind a Linear, past a Delay."""
     (before,) = topology.sources[name]
@@ -96,9 +102,7 @@ def _slice_neurons(node: nir.NIRNode, chosen: Indices) -> nir.NIRNode:
     fields: dict[str, Any] = {k: np.asarray(v)[chosen] for k, v in parameters(node).items()}
     size = np.array([len(chosen)])
     sliced = with_fields(node, **fields, input_type={"input": size}, output_type={"output": size})
-    before = kept_neurons(node)
-    kept = chosen if before is None else before[chosen]
-    sliced.metadata[KEPT_KEY] = json.dumps(kept.tolist())
+    sliced.metadata[KEPT_KEY] = json.dumps(original_neurons(node)[chosen].tolist())
     return sliced
 
 

@@ -49,8 +49,11 @@ class FanOut:
         notes = []
         for name in sorted({source for source, _ in self.removed}):
             own = {pair: w for pair, w in before.items() if pair[0] == name}
-            lost = [w[mask & (w > 0)] for pair, w in own.items() if (mask := self.removed.get(pair))
-                    is not None]
+            lost = [
+                w[mask & (w > 0)]
+                for pair, w in own.items()
+                if (mask := self.removed.get(pair)) is not None
+            ]
             gone = np.concatenate([np.zeros(0), *lost])
             if len(gone):
                 count = sum(int(np.count_nonzero(w)) for w in own.values())

@@ -55,4 +55,3 @@ def demand(graph: nir.NIRGraph) -> Demand:
             elif kind(node) in SPIKING:
                 found.hidden[name] = int(np.prod(shape_of(node)))
     return found
-

@@ -95,9 +95,7 @@ XYLO_IMU = ChipSpec(
         _IMU,
         note="the overview has a mean fan-out of 64, which is the same",
     ),
-    bias_bits=Limit(
-        8, "bits per bias", _LIKE_AUDIO_2, "assumed"
-    ),
+    bias_bits=Limit(8, "bits per bias", _LIKE_AUDIO_2, "assumed"),
     aliases=Limit(1, "alias target per hidden neuron", _OVERVIEW, note=_NO_ALIAS_CHECK),
     input_neurons=Limit(
         128,
@@ -140,9 +138,7 @@ XYLO_AUDIO_3 = ChipSpec(
         "inferred",
         "the overview has a mean fan-out of 32, which is the same",
     ),
-    bias_bits=Limit(
-        8, "bits per bias", _LIKE_AUDIO_2, "assumed"
-    ),
+    bias_bits=Limit(8, "bits per bias", _LIKE_AUDIO_2, "assumed"),
     aliases=Limit(1, "alias target per hidden neuron", _OVERVIEW, note=_NO_ALIAS_CHECK),
     input_neurons=Limit(
         128,
@@ -176,12 +172,8 @@ XYLO_1 = ChipSpec(
     aliases=Limit(
         1, "alias target per hidden neuron", _QUICK, note="its simulator takes any number"
     ),
-    input_neurons=Limit(
-        1000, "hidden neurons that can take input", _LIKE_AUDIO_2, "assumed"
-    ),
-    output_neurons=Limit(
-        1000, "hidden neurons that can drive outputs", _LIKE_AUDIO_2, "assumed"
-    ),
+    input_neurons=Limit(1000, "hidden neurons that can take input", _LIKE_AUDIO_2, "assumed"),
+    output_neurons=Limit(1000, "hidden neurons that can drive outputs", _LIKE_AUDIO_2, "assumed"),
 )
 
 TARGETS: dict[str, ChipSpec] = {
