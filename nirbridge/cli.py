@@ -24,16 +24,20 @@ from nirbridge.cli_common import (
     Dt,
     Folder,
     Force,
+    Formats,
     GraphFile,
     RasterFile,
     ResetWord,
     SchemeWord,
     SpikeLimit,
     dynamics_words,
+    format_names,
     show,
     show_json,
 )
+from nirbridge.cli_deploy import deploy
 from nirbridge.cli_energy import energy
+from nirbridge.cli_export import export, import_
 from nirbridge.cli_finetune import finetune
 from nirbridge.cli_report import ReportFile, Tolerance, check_tolerance, report, write_report
 
@@ -67,6 +71,7 @@ def convert(
         Path | None, typer.Option(metavar="FILE", help="Typical input, without labels.")
     ] = None,
     node: DataNode = None,
+    formats: Formats = None,
     report: ReportFile = None,
     prune: Annotated[
         str | None,
@@ -78,6 +83,7 @@ def convert(
 ) -> None:
     """Rewrite, quantise and map a NIR graph for a chip, and write the result into a directory."""
     from nirbridge import pipeline, read
+    from nirbridge.configfiles import check_formats
     from nirbridge.deployment import check_place
     from nirbridge.progress import bar
     from nirbridge.rasterfiles import read_typical
@@ -86,6 +92,7 @@ def convert(
     from nirbridge.timing import resolve
 
     check_place(output, force)
+    wanted = check_formats(format_names(formats), target)
     if report is not None:
         check_page(report, force, made=output)
     network = read(graph)
@@ -104,7 +111,7 @@ def convert(
         track=bar("calibrating"),
         **words,
     )
-    result.save(output, force=force)
+    result.save(output, force=force, formats=wanted)
     if report is not None:
         read_files = [graph, *([] if calibration is None else [calibration]), output]
         write_report(
@@ -211,6 +218,9 @@ def check(
 
 app.command()(finetune)
 app.command()(bench)
+app.command()(export)
+app.command("import")(import_)
+app.command()(deploy)
 app.command()(energy)
 app.command()(report)
 

@@ -45,6 +45,15 @@ DataNode = Annotated[
         show_default="input, or the only one",
     ),
 ]
+Formats = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--format",
+        metavar="NAMES",
+        help="What to write beside config.json: json, rockpool, samna; may be repeated.",
+        show_default="json",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace existing output.")]
 Dt = Annotated[float | None, typer.Option(help="Time step in seconds.", show_default="the graph's")]
@@ -53,6 +62,11 @@ ResetWord = Annotated[Reset | None, typer.Option(help="How the source resets.")]
 SpikeLimit = Annotated[
     str | None, typer.Option(metavar="N|any", help="Most spikes of a neuron in one step.")
 ]
+
+
+def format_names(words: list[str] | None) -> list[str]:
+    """The formats in options that hold one or several, with commas between."""
+    return [name.strip() for word in words or [] for name in word.split(",") if name.strip()]
 
 
 def dynamics_words(

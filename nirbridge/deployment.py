@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nirbridge import deployment_record
 from nirbridge.check import Drift, check
 from nirbridge.check.robustness import ALL, Robustness, robustness
+from nirbridge.configfiles import write_beside
 from nirbridge.diagnostics import refuse
 from nirbridge.dynamics import Dynamics
 from nirbridge.energy import Energy, estimate
@@ -221,14 +222,30 @@ class Deployment:
 
         return deployment_html(self)
 
-    def save(self, directory: str | os.PathLike[str], *, force: bool = False) -> None:
+    def save(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        force: bool = False,
+        formats: Sequence[str] = (),
+    ) -> None:
         """Write everything into a new directory, which appears whole or not at all.
+
+        Parameters
+        ----------
+        directory
+            A new place.
+        force
+            Whether an old deployment there is replaced.
+        formats
+            What to write beside ``config.json``: ``rockpool``, ``samna``; see
+            :mod:`nirbridge.configfiles`.
 
         Raises
         ------
         Refused
             NB805 if the place is taken and ``force`` is not set, or if what is there is not a
-            deployment.
+            deployment; NB806 and NB706 for formats that are unknown or have no room for the chip.
         OSError
             If the place cannot be written to.
 
@@ -241,6 +258,7 @@ class Deployment:
             (folder / CONFIG).write_text(self.config.to_json() + "\n", encoding="utf-8")
             text = json.dumps(self._record(), indent=1)
             (folder / RECORD).write_text(text + "\n", encoding="utf-8")
+            write_beside(self.config, folder, formats)
 
     def _record(self) -> dict[str, Any]:
         from nirbridge import __version__

@@ -3,7 +3,7 @@
 The codes below are the whole list. The first digit is the stage:
 1 read, 2 verify, 3 time, 4 lower, 5 quantise, 6 fit to the chip,
 7 configuration, 8 raster, files and usage,
-9 frameworks.
+9 frameworks and devices.
 """
 
 from __future__ import annotations
@@ -205,14 +205,24 @@ RULES: dict[str, Rule] = {
     "NB611": Rule(
         "fit",
         "the populations have an order in which input reaches the first and the last drive outputs",
-        "use fewer neurons, or fewer that take input and drive outputs, or choose another target: "
-        "nirbridge targets",
+        "use fewer neurons, or fewer that take input and drive outputs; split a population that "
+        "does neither; or choose another target: nirbridge targets",
     ),
     "NB701": Rule("config", "a field has its declared shape", "give an array of that shape"),
     "NB702": Rule("config", "a field has its declared type", "convert explicitly with astype"),
     "NB703": Rule("config", "a value lies in the range of its number format", "scale it"),
     "NB704": Rule(
         "config", "a configuration file is one that nirbridge wrote", "convert the graph again"
+    ),
+    "NB705": Rule(
+        "config",
+        "a vendor's configuration holds the fields that are known, each once",
+        "write it again with the vendor's tools, or complete it",
+    ),
+    "NB706": Rule(
+        "config",
+        "a format has room for the chip and its configuration",
+        "choose another format: json holds every chip",
     ),
     "NB801": Rule(
         "raster",
@@ -277,6 +287,16 @@ RULES: dict[str, Rule] = {
         "an exported graph computes what the model computes, on random spikes",
         "look in the forward for what a trace does not show: choices by value, changes in place, "
         "hooks, subclassed layers, states that start elsewhere, loops that are no loop over time",
+    ),
+    "NB906": Rule(
+        "device",
+        "a device with the chip of the deployment is attached",
+        "attach it and switch it on, or convert for the chip that is there",
+    ),
+    "NB907": Rule(
+        "device",
+        "the device takes the configuration and answers every step in time",
+        "try again, with a longer --timeout; reset the board; check its firmware",
     ),
     "NB806": Rule("usage", "an option takes one of its known values", "choose one of those"),
 }

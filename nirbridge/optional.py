@@ -13,6 +13,9 @@ MISSING = "NB903"
 SINABS = "pip install torch nirtorch pbr && pip install --no-deps sinabs"
 """Sinabs' metadata ask for nir<=1.0.4, without which it works, and for a library of the chips."""
 
+SAMNA = "pip install samna"
+"""The vendor's library, which drives the development kits; under a licence of its own."""
+
 
 @dataclass(frozen=True)
 class Library:
@@ -41,6 +44,7 @@ LIBRARIES: dict[str, Library] = {
         Library("spyx", ("jax", "flax", "spyx.nn")),
         Library("jaxsnn", ("jax", "jaxsnn.event.modules")),
         Library("dask", ("distributed",)),
+        Library("samna", ("samna",), SAMNA),
     )
 }
 

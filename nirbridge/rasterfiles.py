@@ -91,7 +91,7 @@ def read_raster(
     try:
         if path.suffix == ".npy":
             with path.open("rb") as file:
-                x, y = _read_array(file, path.stat().st_size, path.name), None
+                x, y = read_array(file, path.stat().st_size, path.name), None
         elif path.suffix == ".npz":
             arrays = _read_npz(path, "x")
             x, y = arrays["x"], arrays.get("y")
@@ -132,7 +132,7 @@ def read_labels(path: Path) -> NDArray[Any]:
         if path.suffix == ".npz":
             return _read_npz(path, "y")["y"]
         with path.open("rb") as file:
-            return _read_array(file, path.stat().st_size, path.name)
+            return read_array(file, path.stat().st_size, path.name)
     except Refused:
         raise
     except DAMAGE as error:
@@ -183,29 +183,32 @@ def _read_npz(path: Path, wanted: str) -> dict[str, NDArray[Any]]:
         for name in ("x", "y"):
             if f"{name}.npy" in sizes:
                 with archive.open(f"{name}.npy") as file:
-                    arrays[name] = _read_array(file, sizes[f"{name}.npy"], f"{path.name}:{name}")
+                    arrays[name] = read_array(file, sizes[f"{name}.npy"], f"{path.name}:{name}")
     return arrays
 
 
-def _read_array(file: IO[bytes], size: int, name: str) -> NDArray[Any]:
+def read_array(
+    file: IO[bytes], size: int, name: str, code: str = "NB803", most: int = MAX_BYTES
+) -> NDArray[Any]:
     """An array in NumPy's format whose header agrees with the ``size`` of the file in bytes.
 
     Format 1.0 is what NumPy writes for numbers; the others exist for long lists of fields, and
-    their headers may claim gigabytes.
+    their headers may claim gigabytes. Refused, with ``code``: other formats, Python objects, more
+    than ``most`` bytes, and claims that the file does not hold.
     """
     version = np.lib.format.read_magic(file)
     if version != (1, 0):
-        raise refuse("NB803", node=name, limit="NumPy format 1.0", found=version)
+        raise refuse(code, node=name, limit="NumPy format 1.0", found=version)
     shape, column_major, dtype = np.lib.format.read_array_header_1_0(file)
     if dtype.hasobject:
-        raise refuse("NB803", node=name, limit="numbers", found="Python objects")
+        raise refuse(code, node=name, limit="numbers", found="Python objects")
     claimed = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if min(shape, default=0) < 0 or claimed > min(size, MAX_BYTES):
+    if min(shape, default=0) < 0 or claimed > min(size, most):
         found = f"{shape} of {dtype}: {claimed} bytes claimed, {size} there"
-        raise refuse("NB803", node=name, limit=f"at most {MAX_BYTES} bytes", found=found)
+        raise refuse(code, node=name, limit=f"at most {most} bytes", found=found)
     content = file.read(claimed)
     if len(content) != claimed:
-        raise refuse("NB803", node=name, limit=f"{claimed} bytes", found=f"{len(content)} bytes")
+        raise refuse(code, node=name, limit=f"{claimed} bytes", found=f"{len(content)} bytes")
     return np.frombuffer(content, dtype).reshape(shape, order="F" if column_major else "C")
 
 

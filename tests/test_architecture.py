@@ -14,11 +14,11 @@ PACKAGE = Path(nirbridge.__file__).parent
 # A folder may import from those before it, and from the small modules that all share.
 ORDER = (
     "graph", "passes", "targets", "mapping", "quantize", "simulate", "energy", "check",
-    "calibrate", "bench", "report",
+    "calibrate", "bench", "deploy", "report",
 )  # fmt: skip
 OPTIONAL = (
     "torch", "snntorch", "norse", "rockpool", "sinabs", "spyx", "nengo", "jax", "dask",
-    "distributed",
+    "distributed", "samna",
 )  # fmt: skip
 
 

@@ -332,3 +332,44 @@ def test_imports_stay_small() -> None:
     code = f"import sys, nirbridge; sys.exit(' '.join({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stderr.strip() == ""
+
+
+def test_what_fits_on_which_chip(nirbridge: Command) -> None:
+    path = GRAPHS / "digits_lif.nir"
+    found = nirbridge("targets", "--fits", path, "--json")
+    assert found.code == 0
+    assert {name for name, said in found.json.items() if not said["fits"]} == {"xylo-1"}
+    assert found.json["xylo-1"]["reasons"][0]["code"] == "NB601"
+    hidden = found.json["xylo-imu"]["resources"]["hidden"]
+    assert (hidden["used"], hidden["limit"], hidden["fits"]) == (216, 496, True)
+    shown = nirbridge("targets", "--fits", path)
+    assert shown.code == 0
+    for text in ("output_neurons", "216 / 496", "17 / 16", "xylo-1: NB601"):
+        assert text in shown.out
+    unknown = nirbridge("targets", "--fits", GRAPHS / "refused" / "NB301_no_dt.nir")
+    assert (unknown.code, unknown.codes) == (3, ["NB301"])
+    step = nirbridge("targets", "--fits", GRAPHS / "refused" / "NB301_no_dt.nir", "--dt", 1e-3)
+    assert step.code == 0
+
+
+def test_pruning_is_an_option(nirbridge: Command, tmp_path: Path) -> None:
+    path = GRAPHS / "refused" / "NB604_fan_out.nir"
+    refused = nirbridge("convert", path, "-o", tmp_path / "a")
+    assert (refused.code, refused.codes) == (3, ["NB604"])
+    assert "--prune fan-out" in refused.err
+    assert "36 too many" in refused.err
+    done = nirbridge("convert", path, "-o", tmp_path / "a", "--prune", "fan-out", "--json")
+    assert done.code == 0
+    notes = [note for note in done.json["journal"] if note["stage"] == "fan-out"]
+    assert any("36 of 100" in note["what"] for note in notes)
+    wrong = nirbridge("convert", path, "-o", tmp_path / "b", "--prune", "all")
+    assert (wrong.code, wrong.codes) == (3, ["NB806"])
+
+
+def test_all_chips_are_listed_with_what_sources_disagree_about(nirbridge: Command) -> None:
+    shown = nirbridge("targets")
+    for text in ("xylo-imu", "SYNS65302", "SYNS61300, v1", "assumed", "inferred", "note:"):
+        assert text in shown.out
+    found = nirbridge("targets", "--json").json
+    assert "64 000" in found["xylo-audio-2"]["entries"]["note"]
+    assert found["xylo-1"]["weight_bits"]["value"] == 8

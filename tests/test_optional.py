@@ -20,6 +20,8 @@ def test_the_line_of_a_missing_library_is_the_tested_one(library: optional.Libra
         assert re.search(rf'\$\(TESTED\) (-e "\.\[.*)?\b{library.name}\b', MAKEFILE)
         return
     assert library.line in (ROOT / "README.md").read_text(encoding="utf-8")
+    if library.name == "samna":  # the vendor's, under its own licence: tested with a stand-in
+        return
     assert library.line.replace("pip install", "$(TESTED)") in MAKEFILE
 
 

@@ -19,6 +19,7 @@ import nir
 import numpy as np
 
 from nirbridge import Dynamics, XyloConfig, convert
+from nirbridge.mapping.export_samna import to_samna
 
 FOLDER = Path(__file__).resolve().parents[1] / "refused"
 DT = 1e-3
@@ -416,6 +417,37 @@ CONFIG = {"command": RASTER, "replaces": "config.json"}
 RECORD = {"command": RASTER, "replaces": "deployment.json"}
 
 
+AUDIO_3 = CONVERT + " --target xylo-audio-3"
+
+
+@case("NB609_input_end.nir", "NB609", why="130 neurons that take input", command=AUDIO_3)
+def _(path: Path) -> None:
+    graph = network(hidden=130, w2=nir.Linear(np.eye(2, 130)), rec=nir.Linear(np.ones((130, 130))))
+    graph.nodes["rec"].weight[1:] = 0  # all lead to the first, so that none is dead
+    graph.edges.extend([("hidden", "rec"), ("rec", "hidden")])
+    save(graph, path)
+
+
+@case("NB610_output_end.nir", "NB610", why="130 neurons that drive outputs", command=AUDIO_3)
+def _(path: Path) -> None:
+    graph = network(hidden=130, w1=nir.Linear(np.eye(130, 2)), rec=nir.Linear(np.ones((130, 130))))
+    graph.nodes["rec"].weight[:, 1:] = 0
+    graph.edges.extend([("hidden", "rec"), ("rec", "hidden")])
+    save(graph, path)
+
+
+@case("NB611_both_ends.nir", "NB611", why="100 of 129 neurons at both ends", command=AUDIO_3)
+def _(path: Path) -> None:
+    more = {
+        "w3": nir.Linear(np.ones((29, 100))),
+        "back": cuba(29),
+        "w4": nir.Linear(np.ones((100, 29))),
+    }
+    graph = network(hidden=100, **more)
+    graph.edges.extend(pairwise(["hidden", *more, "hidden"]))
+    save(graph, path)
+
+
 @case("NB701_shape.json", "NB701", **CONFIG, why="too few thresholds")
 def _(path: Path) -> None:
     spoilt(path, threshold=[100])
@@ -448,6 +480,57 @@ def _(path: Path) -> None:
         record = json.loads((Path(folder) / "good" / "deployment.json").read_text())
     record["placement"]["outputs"][0]["latency"] = 10**9
     path.write_text(json.dumps(record) + "\n")
+
+
+IMPORT = "import {file} -o {out} --target xylo-audio-2"
+
+
+def specification() -> dict[str, Any]:
+    """A Rockpool specification as JSON: 2 inputs, 1 hidden and 1 output neuron."""
+    return {
+        "weights_in": [[7], [-3]],
+        "weights_rec": [[0]],
+        "weights_out": [[5]],
+        **{name: [2] for name in ("dash_mem", "dash_syn", "dash_mem_out", "dash_syn_out")},
+        "threshold": [10],
+        "threshold_out": [10],
+        "dt": DT,
+    }
+
+
+@case("NB301_samna.json", "NB301", command="import {file} -o {out}", why="no time step")
+def _(path: Path) -> None:
+    path.write_text(json.dumps(to_samna(convert(network()).config)) + "\n")
+
+
+@case("NB702_specification.json", "NB702", command=IMPORT, why="weights that are not rounded")
+def _(path: Path) -> None:
+    path.write_text(json.dumps(specification() | {"weights_out": [[0.5]]}) + "\n")
+
+
+@case("NB705_field.json", "NB705", command=IMPORT, why="a field that nobody reads")
+def _(path: Path) -> None:
+    path.write_text(json.dumps(specification() | {"noise_std": [0.1]}) + "\n")
+
+
+@case("NB705_default.json", "NB705", command=IMPORT, why="no thresholds")
+def _(path: Path) -> None:
+    path.write_text(json.dumps(specification() | {"threshold": None}) + "\n")
+
+
+@case("NB705_pickle.npz", "NB705", command=IMPORT, why="weights as Python objects")
+def _(path: Path) -> None:
+    np.savez(path, weights_in=np.array([[1], None], object))
+
+
+@case(
+    "NB706_no_class.nir",
+    "NB706",
+    command=CONVERT + " --target xylo-1 --format samna",
+    why="a chip that the vendor's library has no known class for",
+)
+def _(path: Path) -> None:
+    save(network(), path)
 
 
 # --- rasters and files ---------------------------------------------------------------------------

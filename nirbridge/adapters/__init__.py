@@ -92,8 +92,8 @@ def export(model: Any, sample: Any, dt: float | None = None) -> nir.NIRGraph:
     Parameters
     ----------
     model
-        A model of snnTorch, Norse, Rockpool, Sinabs, SpikingJelly or Spyx, or one that
-        :func:`build` made.
+        A model of snnTorch, Norse, Rockpool (torch, jax or numpy), Sinabs, SpikingJelly or Spyx,
+        or one that :func:`build` made.
     sample
         An input as the model takes it in one call, with or without a batch; only its shape counts.
     dt
@@ -195,7 +195,7 @@ def run(model: Any, raster: Any, shape: tuple[int, ...] | None = None) -> Any:
     if type(model).__name__ in ("NengoModel", "JaxsnnModel"):
         out = model(x)
     else:
-        out = _run_torch(model, x) if hasattr(model, "named_modules") else _run_spyx(model, x)
+        out = _run_torch(model, x) if hasattr(model, "named_modules") else _run_arrays(model, x)
     rows = np.swapaxes(out.reshape(*out.shape[:2], -1), 0, 1)
     return rows if batched else rows[0]
 
@@ -211,8 +211,9 @@ def _run_torch(model: Any, x: Any) -> Any:
         return adapter.run(model, tensor).numpy()
 
 
-def _run_spyx(model: Any, x: Any) -> Any:
-    return import_module("nirbridge.adapters.spyx").run(model, x)
+def _run_arrays(model: Any, x: Any) -> Any:
+    name = "rockpool" if _belongs(model, "rockpool") else "spyx"
+    return import_module(f"nirbridge.adapters.{name}").run(model, x)
 
 
 def _is_built(model: Any) -> bool:

@@ -1,9 +1,12 @@
 """Rockpool: LIFTorch, LIFNeuronTorch, ExpSynTorch, LinearTorch; Sequential and Residual.
 
+Its modules in jax and numpy are in :mod:`.rockpool_jax`; models are built in torch.
+
 Measured on Rockpool 3.1.0. LIFTorch, with α = e^(−dt/τ_mem) and β = e^(−dt/τ_syn):
 i = β·(i + x + W·s); v = α·v + i + bias. LIFNeuronTorch: v = α·v + x + bias. ExpSynTorch:
 i = β·(i + x), which is its output. Spikes where v >= θ, as many as fit (``max_spikes_per_dt``);
 each subtracts θ in the same step; recurrent spikes act in the next. A step is ``module.dt``.
+By default 65536 spikes fit, which large recurrent weights as Rockpool draws them do reach.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from typing import Any
 import nir
 import numpy as np
 
-from nirbridge.adapters import layers
+from nirbridge.adapters import layers, torchmodels
 from nirbridge.adapters.base import Cell, Shape, unsupported
 from nirbridge.adapters.network import Part, State, drive
 from nirbridge.adapters.torchmodels import Framework, Population
@@ -22,7 +25,7 @@ from nirbridge.optional import need
 
 DT = 1e-3
 KNOWN = ("LIFTorch", "LIFNeuronTorch", "ExpSynTorch")
-MANY = 2.0**16  # max_spikes_per_dt that stands for no limit
+MANY = 2.0**31  # max_spikes_per_dt that stands for no limit
 NEVER = 1e15  # a threshold that is not reached, and that times a gradient is still finite
 
 
@@ -80,7 +83,7 @@ def _cell(path: str, module: Any, shape: Shape, dt: float, **parts: Any) -> Cell
     """Parameters are flat, (N,) or (N, 1): the population may have several axes."""
     size = int(np.prod(shape))
     shaped = {n: v.reshape(shape) if np.size(v) == size else v.ravel() for n, v in parts.items()}
-    return Cell.of(shape, _how(module, dt), path=path, **shaped)
+    return Cell.of(shape, spiking_steps(path, module, dt), path=path, **shaped)
 
 
 def _number(value: Any) -> Any:
@@ -95,11 +98,22 @@ def _decay(module: Any) -> Any:
     return _number(torch.exp(-module.dt / module.tau_mem))
 
 
-def _how(module: Any, dt: float) -> Dynamics:
-    most = float(module.max_spikes_per_dt)
+def spiking_steps(path: str, module: Any, dt: float) -> Dynamics:
+    """How the neurons of a layer step, in torch, jax and numpy.
+
+    Raises
+    ------
+    Refused
+        If ``max_spikes_per_dt`` is not one whole number of 1 or more.
+
+    """
+    most = np.unique(_number(module.max_spikes_per_dt))
+    if most.size != 1 or not most[0] >= 1 or (most[0] < MANY and most[0] % 1):
+        limit, found = "one number of spikes per step for a layer, 1 or more", most.tolist()
+        raise unsupported(path, limit, f"max_spikes_per_dt={found}", "use layers of their own")
     return Dynamics(
         dt, "exponential", "subtract", comparison=">=",
-        spikes_per_step=None if most >= MANY else int(most),
+        spikes_per_step=None if most[0] >= MANY else int(most[0]),
     )
 
 
@@ -117,6 +131,15 @@ FRAMEWORK = Framework(
     "rockpool", is_cell, populate, _default_dt, times=lambda _: 1, time_axis=1, prepare=_prepare,
     layer=layer,
 )
+
+
+def export(model: Any, sample: Any, dt: float | None = None) -> nir.NIRGraph:
+    """A model of Rockpool as a graph, proved against the model: torch, jax or numpy."""
+    if hasattr(model, "named_modules"):
+        return torchmodels.export(FRAMEWORK, model, sample, dt)
+    from nirbridge.adapters import rockpool_jax
+
+    return rockpool_jax.export(model, sample, dt)
 
 
 class Rockpool:
@@ -236,6 +259,10 @@ def _put(_module: Any, state: State, v: Any) -> State:
 
 def run(model: Any, x: Any) -> Any:
     """What a Rockpool model sends (T, B, ...) for an input (T, B, ...), from rest."""
+    if not hasattr(model, "named_modules"):
+        from nirbridge.adapters import rockpool_jax
+
+        return rockpool_jax.run(model, x)
     model.reset_state()
     return model(x.transpose(0, 1))[0].transpose(0, 1)
 

@@ -10,6 +10,7 @@ an input of shape (H, W, C) is an Input of shape (C, H, W).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import nir
@@ -19,7 +20,7 @@ from nirbridge.adapters import spyx_layers as layers
 from nirbridge.adapters.base import UNTRACED, Assembly, Cell, unsupported
 from nirbridge.adapters.proof import STEPS, prove
 from nirbridge.adapters.signals import INPUT, OUTPUT
-from nirbridge.adapters.spyx_trace import Call, Trace, follow
+from nirbridge.adapters.standins import Call, Frame, Trace, follow
 from nirbridge.diagnostics import refuse
 from nirbridge.dynamics import Dynamics
 from nirbridge.optional import need
@@ -33,6 +34,30 @@ def is_leaf(module: Any) -> bool:
     """Whether a module is a layer of Spyx or Flax, and no container."""
     own = type(module).__module__.split(".")[0] in ("spyx", "flax")
     return own and type(module).__name__ not in CONTAINERS
+
+
+def _children(model: Any) -> Iterator[tuple[str, Any]]:
+    """Parts of a module by name; those of a Sequential by number."""
+    from flax import nnx
+
+    for name, value in vars(model).items():
+        if hasattr(value, "items") and (isinstance(value, dict) or type(value).__name__ == "Dict"):
+            inner = [(f"{name}.{k}", item) for k, item in value.items()]
+        elif isinstance(value, list | tuple) or type(value).__name__ == "List":
+            place = "" if name == "layers" else f"{name}."
+            inner = [(f"{place}{k}", item) for k, item in enumerate(value)]
+        else:
+            inner = [(name, value)]
+        yield from ((own, item) for own, item in inner if isinstance(item, nnx.Module))
+
+
+FRAME = Frame(
+    is_leaf,
+    _children,
+    start=lambda model, x: model(x, model.initial_state(1)),
+    reply=lambda out, rest: (out, rest[0]) if rest else out,
+    keeps=lambda module: hasattr(module, "initial_state"),
+)
 
 
 def export(model: Any, sample: Any, dt: float | None = None) -> nir.NIRGraph:
@@ -68,7 +93,7 @@ def export(model: Any, sample: Any, dt: float | None = None) -> nir.NIRGraph:
         remedy = "put its layers into a spyx.nn.Sequential"
         raise unsupported("model", limit, type(model).__name__, remedy)
     shape = layers.feature_shape(model, shape, is_leaf)
-    trace = follow(model, shape, is_leaf)
+    trace = follow(FRAME, model, shape)
     graph = _Writer(trace, DT if dt is None else dt).graph()
 
     def play(counts: Any) -> list[Any]:

@@ -8,6 +8,7 @@ own there.
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,3 +51,29 @@ def find_aliases(
             kept[source] = np.where(rows[target] != 0, 0.0, kept[source])
     flat = weights_rec[0].size if n else 0
     return aliases, kept[:, :flat].reshape(weights_rec.shape), kept[:, flat:]
+
+
+def follows(aliases: NDArray[Any], spots: list[slice]) -> bool:
+    """Whether aliases are such as :func:`find_aliases` gives: whole populations, upwards."""
+    for source in spots:
+        own = aliases[source]
+        if (own < 0).all():
+            continue
+        target = slice(int(own[0]), int(own[0]) + len(own))
+        upwards = target in spots and target.start > source.start
+        if not upwards or not np.array_equal(own, np.arange(target.start, target.stop)):
+            return False
+    return True
+
+
+def counted(aliases: NDArray[Any]) -> Array:
+    """How often each spike of neuron i counts as one of neuron j, (n, n) by [j, i].
+
+    Neurons come in the order of their ids: what an alias brings to a higher id is passed on by
+    that neuron's own alias, what it brings to a lower one is not.
+    """
+    found = np.eye(len(aliases))
+    for source, target in enumerate(aliases.tolist()):
+        if target >= 0:
+            found[target] += found[source]
+    return found

@@ -25,7 +25,7 @@ Integers = NDArray[np.integer[Any]]
 _ALIAS = IntFormat(-1, 2**31 - 1, np.int32)
 
 # A record may claim no matrix larger than this: 8000 hidden neurons twice over, 256 MiB.
-_MOST_WEIGHTS = 2**28
+MOST_WEIGHTS = 2**28
 
 # Name, shape (in sizes that the weights fix), number format, and whether the NumPy type itself
 # must be that of the format. Small vectors may come in any integer type: they are copied exactly.
@@ -79,7 +79,7 @@ class XyloConfig:
     dt
         Time step in seconds.
     target
-        Name of the chip that it was made for.
+        Name of the chip that it was made for, which decides the arithmetic.
 
     Raises
     ------
@@ -110,7 +110,7 @@ class XyloConfig:
 
     def __post_init__(self) -> None:
         for name, *_ in _ARRAYS:
-            object.__setattr__(self, name, _as_array(getattr(self, name)))
+            object.__setattr__(self, name, as_array(getattr(self, name)))
         refuse_all(self._format_problems())
         for name, _, number, _ in _ARRAYS:
             array = getattr(self, name).astype(number.dtype, order="C")  # a copy, exact by now
@@ -155,7 +155,7 @@ class XyloConfig:
                 found = IntFormat(-1, self.n_hidden - 1, np.int32).problems(name, array)
             problems += found
         for name in _SHIFTS:
-            shift = _as_array(getattr(self, name))
+            shift = as_array(getattr(self, name))
             if shift.ndim:
                 problems.append(
                     diagnose("NB701", node=name, limit="a number", found=f"shape {shift.shape}")
@@ -243,15 +243,15 @@ class XyloConfig:
             raise refuse("NB704", limit="an object", found=type(content).__name__)
         header = content.get("schema"), content.get("version")
         if header != (SCHEMA, SCHEMA_VERSION) or isinstance(header[1], (bool, float)):
-            raise refuse("NB704", limit=f"{SCHEMA} version {SCHEMA_VERSION}", found=_shown(header))
+            raise refuse("NB704", limit=f"{SCHEMA} version {SCHEMA_VERSION}", found=shown(header))
         wrong = set(content) ^ (names | {"schema", "version"})
         if wrong:
-            differs = _shown(sorted(wrong, key=str))
+            differs = shown(sorted(wrong, key=str))
             raise refuse("NB704", limit="exactly the known fields", found=f"differs in {differs}")
         values = {name: content[name] for name in names}
         for name, _, number, _ in _ARRAYS:
             if name not in _SPARSE:
-                values[name] = _integers(name, values[name], number)
+                values[name] = integers(name, values[name], number)
         sizes = {
             "2": 2,
             "n_hidden": len(values["dash_mem"]),
@@ -269,14 +269,18 @@ class XyloConfig:
     @classmethod
     def from_json(cls, text: str) -> XyloConfig:
         """The configuration in a JSON text; errors as in :meth:`from_dict`."""
-        try:
-            content = json.loads(text, object_pairs_hook=_once)
-        except (ValueError, TypeError, RecursionError) as error:
-            raise refuse("NB704", limit="a JSON text", found=str(error)[:80]) from None
-        return cls.from_dict(content)
+        return cls.from_dict(parse_json(text, "NB704"))
 
 
-def _as_array(value: Any) -> NDArray[Any]:
+def parse_json(text: str, code: str) -> Any:
+    """What a JSON text holds, no key of an object twice; else refused with ``code``."""
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise refuse(code, limit="a JSON text", found=str(error)[:80]) from None
+
+
+def as_array(value: Any) -> NDArray[Any]:
     """``value`` as an array; one of objects, which no format takes, where that is impossible."""
     try:
         return np.asarray(value)
@@ -293,10 +297,10 @@ def _dt_problems(dt: Any) -> list[Diagnostic]:
             return []
     except OverflowError:  # an int beyond all floats
         pass
-    return [diagnose("NB703", node="dt", limit=limit, found=_shown(dt))]
+    return [diagnose("NB703", node="dt", limit=limit, found=shown(dt))]
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """The beginning of a value that may be hostile."""
     try:
         return repr(value)[:60]
@@ -312,10 +316,10 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def _integers(name: str, values: Any, number: IntFormat) -> Integers:
+def integers(name: str, values: Any, number: IntFormat, code: str = "NB704") -> Integers:
     """A list of whole numbers of that format; floats, truth values, nested lists are refused."""
     if not isinstance(values, list) or any(type(x) is not int for x in values):
-        raise refuse("NB704", node=name, limit="a list of integers", found=_shown(values))
+        raise refuse(code, node=name, limit="a list of integers", found=shown(values))
     array = np.array(values) if values else np.zeros(0, np.int64)
     refuse_all(number.problems(name, array))
     return array.astype(number.dtype)
@@ -327,25 +331,25 @@ def _dense(name: str, entry: Any, number: IntFormat, sizes: list[int | None]) ->
     Nothing is allocated before its shape is that of the vectors, which are really there.
     """
     if not isinstance(entry, dict) or set(entry) != {"shape", "index", "value"}:
-        raise refuse("NB704", node=name, limit="shape, index, value", found=_shown(entry))
-    place = IntFormat(0, _MOST_WEIGHTS - 1, np.int64)
-    shape = _integers(f"{name}.shape", entry["shape"], place).tolist()
-    index = _integers(f"{name}.index", entry["index"], place)
-    value = _integers(f"{name}.value", entry["value"], number)
+        raise refuse("NB704", node=name, limit="shape, index, value", found=shown(entry))
+    place = IntFormat(0, MOST_WEIGHTS - 1, np.int64)
+    shape = integers(f"{name}.shape", entry["shape"], place).tolist()
+    index = integers(f"{name}.index", entry["index"], place)
+    value = integers(f"{name}.value", entry["value"], number)
     if len(shape) != len(sizes) or any(
         b is not None and a != b for a, b in zip(shape, sizes, strict=True)
     ):
         limit = ", ".join("n_in" if n is None else str(n) for n in sizes)
-        raise refuse("NB701", node=name, limit=f"({limit})", found=f"shape {_shown(shape)}")
+        raise refuse("NB701", node=name, limit=f"({limit})", found=f"shape {shown(shape)}")
     size = math.prod(shape)
-    if size > _MOST_WEIGHTS:
-        raise refuse("NB704", node=name, limit=f"{_MOST_WEIGHTS} weights", found=size)
+    if size > MOST_WEIGHTS:
+        raise refuse("NB704", node=name, limit=f"{MOST_WEIGHTS} weights", found=size)
     if len(index) != len(value):
         limit = "as many values as indices"
         raise refuse("NB704", node=name, limit=limit, found=f"{len(value)} for {len(index)}")
     if np.any(np.diff(index) <= 0) or np.any(index >= size):
         limit = f"increasing indices below {size}"
-        raise refuse("NB704", node=name, limit=limit, found=_shown(index.tolist()))
+        raise refuse("NB704", node=name, limit=limit, found=shown(index.tolist()))
     dense: Integers = np.zeros(shape, number.dtype)
     dense.reshape(-1)[index] = value
     return dense

@@ -19,9 +19,11 @@ from nirbridge.dynamics import GRID_KEY, Dynamics, annotate
 from nirbridge.graph.nodes import kind
 from nirbridge.graph.topology import Topology
 from nirbridge.intformat import HIDDEN_SPIKES, INT16, OUTPUT_SPIKES
+from nirbridge.mapping.aliases import counted, follows
 from nirbridge.mapping.config import XyloConfig
 from nirbridge.mapping.order import alias_pairs
 from nirbridge.mapping.place import (
+    SYNAPSE_KEY,
     ChipLink,
     Grid,
     Placement,
@@ -104,7 +106,19 @@ def lift(
     dt: float,
     aliases: NDArray[Any] | None = None,
 ) -> nir.NIRGraph:
-    """The graph that these numbers stand for, with the node names of ``lowered``."""
+    """The graph that these numbers stand for, with the node names of ``lowered``.
+
+    ``aliases`` that lead from a population to a later one become edges; all others are folded
+    into the weights.
+    """
+    if aliases is not None and not follows(aliases, [p.ids for p in placement.hidden]):
+        folded = counted(aliases).T
+        applied = replace(
+            applied,
+            weights_rec=np.tensordot(folded, applied.weights_rec, 1),
+            weights_out=folded @ applied.weights_out,
+        )
+        aliases = None
     writer = _Writer(applied, placement, lowered, dt, aliases)
     for population in placement.populations:
         writer.neurons(population, population in placement.hidden)
@@ -153,8 +167,12 @@ class _Writer:
         factors = [chip_factor(dash) for dash in dash_syn[ids].T]
         if filters:
             node: nir.NIRNode = nir.LIF(*membrane, one, 0 * one)
-            for name, factor in zip(filters, factors, strict=False):
-                self.nodes[name] = nir.LI(_tau(factor, dt), factor / (1.0 - factor), 0 * one)
+            taus = [_tau(factor, dt) for factor in factors]
+            told = len(filters) > 1 and not np.mean(taus[0]) < np.mean(taus[1])
+            for place, (name, factor) in enumerate(zip(filters, factors, strict=False)):
+                self.nodes[name] = nir.LI(taus[place], factor / (1.0 - factor), 0 * one)
+                if told:
+                    self.nodes[name].metadata[SYNAPSE_KEY] = str(place)
                 self.edges.append((name, population.name))
         elif population.readout:
             syn = factors[0]

@@ -26,6 +26,8 @@ from nirbridge.targets.fit import Demand
 
 Array = NDArray[np.float64]
 
+SYNAPSE_KEY = "nirbridge_synapse"  # which of two synapses an LI node is, where τ does not tell
+
 
 @dataclass(frozen=True)
 class Population:
@@ -283,9 +285,16 @@ class ChipLink:
 
 
 def synapses(graph: nir.NIRGraph, topology: Topology, name: str) -> list[str]:
-    """The LI nodes that are the synapses of a neuron, shortest time constant first."""
-    found = [a for a in topology.sources[name] if kind(graph.nodes[a]) == "LI"]
-    return sorted(found, key=lambda n: (float(np.mean(graph.nodes[n].tau)), n))
+    """The LI nodes that are the synapses of a neuron, shortest time constant first.
+
+    Those that were lifted from a chip may carry their place instead.
+    """
+
+    def key(synapse: str) -> tuple[str, float, str]:
+        node = graph.nodes[synapse]
+        return str(node.metadata.get(SYNAPSE_KEY, "")), float(np.mean(node.tau)), synapse
+
+    return sorted((a for a in topology.sources[name] if kind(graph.nodes[a]) == "LI"), key=key)
 
 
 def chip_links(graph: nir.NIRGraph, topology: Topology) -> list[ChipLink]:

@@ -9,7 +9,7 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge.dynamics import Dynamics
+from nirbridge.dynamics import GRID_KEY, Dynamics
 from nirbridge.graph.nodes import LINEAR, SPIKING, is_neuron, kind
 from nirbridge.graph.shapes import infer
 from nirbridge.graph.topology import Topology
@@ -26,7 +26,8 @@ class Fuse:
     Scale is a diagonal W, a bare edge the identity. Delays add up along a path; paths of
     different delays stay apart, each as one Delay of whole steps and one W. A path of a single
     Linear keeps its name; a fused one is called by the names on its way, joined by ``+``. Edges
-    into an Output stay. Refuses nothing.
+    into an Output stay, as do those from the synapses of a graph that was lifted from integers.
+    Refuses nothing.
     """
 
     name: ClassVar[str] = "fuse"
@@ -51,6 +52,10 @@ class Fuse:
         names = Names(kept)
         uses = [link.via for link in links]
         for link in links:
+            synapse = is_neuron(kept[link.source]) and kind(kept[link.source]) not in SPIKING
+            if GRID_KEY in graph.metadata and synapse and not link.via:
+                edges.append((link.source, link.target))
+                continue
             name = names.new(_name(link, uses.count(link.via) > 1))
             add_link(kept, edges, names, link, name, dynamics.dt)
             if link.via != (name,):

@@ -13,6 +13,7 @@ from rich.tree import Tree
 
 from nirbridge.check import Drift
 from nirbridge.check.drift import Ideal
+from nirbridge.deploy import Comparison
 from nirbridge.deployment import Deployment
 from nirbridge.graph.nodes import kind, parameters
 from nirbridge.graph.shapes import Shape
@@ -131,6 +132,30 @@ def deployment(result: Deployment, place: str) -> RenderableType:
     return table
 
 
+def comparison(result: Comparison) -> RenderableType:
+    """What a device computed beside the simulation."""
+    table = Table(title=f"{result.chip}: {result.samples} samples of {result.steps} steps")
+    for column in ("read from the device", "values", "differ", "first difference"):
+        table.add_column(column, justify="right" if column in ("values", "differ") else "left")
+    for row in result.rows:
+        x = row.first
+        where = (
+            "none"
+            if x is None
+            else f"sample {x.sample}, step {x.step}, neuron {x.neuron}: "
+            f"{x.device} instead of {x.simulation}"
+        )
+        table.add_row(row.name, f"{row.values:,}", f"{row.differing:,}", where)
+    verdict = "as in the simulation" if result.same else "NOT as in the simulation"
+    lines: list[RenderableType] = [table, f"the device computes {verdict}"]
+    return Group(*lines, *_clipped(result.clipped_inputs))
+
+
+def _clipped(count: int) -> list[RenderableType]:
+    text = f"{count} input spikes above 15 per channel and step were cut"
+    return [Text(text, style="yellow")] if count else []
+
+
 def drift(result: Drift) -> RenderableType:
     """The check: the error budget, population by population, what to turn, findings."""
     top = Table(title=f"Error budget: {result.samples} samples of {result.steps} steps")
@@ -163,9 +188,7 @@ def drift(result: Drift) -> RenderableType:
     if result.ideal is not None:
         lines.insert(0, _ideal(result.ideal))
     lines += [Text(str(finding), style="yellow") for finding in result.findings]
-    if result.clipped_inputs:
-        text = f"{result.clipped_inputs} input spikes above 15 per channel and step were cut"
-        lines.append(Text(text, style="yellow"))
+    lines += _clipped(result.clipped_inputs)
     if largest is not None:
         lines.append(Text(f"largest share: {largest.adds}. To shrink it: {largest.knob}"))
     return Group(*lines)

@@ -140,7 +140,7 @@ def simulate_continuous(
     ------
     Refused
         NB2xx for a graph that is not well-formed, NB304 for a wrong dt or reset, NB801 and NB802
-        for a raster that does not fit, NB806 for wrong sample times. NB401 for what has no closed
+        for a raster that does not fit, NB806 for wrong sample times. NB305 for what has no closed
         form (loops without an IF, LIF or CubaLIF; a Threshold or Delay node behind an I, LI or
         CubaLI; too many different time constants in one graded signal) and beyond ``max_spikes``.
 

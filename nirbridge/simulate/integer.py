@@ -31,7 +31,7 @@ def simulate(
     state: State | None = None,
     threads: int | None = None,
 ) -> Recording:
-    """Run a configuration on a raster of spike counts.
+    """Run a configuration on a raster of spike counts, in the arithmetic of its target.
 
     The first call on a machine compiles the kernel, which takes some seconds. Where Numba is told
     not to compile (``NUMBA_DISABLE_JIT``), the readable rules are run instead: the same integers,

@@ -1,4 +1,4 @@
-"""Which layer of a Spyx model feeds which: the model is called once with stand-ins for arrays.
+"""Which layer of a jax or numpy model feeds which: it is called once with stand-ins for arrays.
 
 A stand-in knows its shape and the layers it comes from. It can be added to another and reshaped;
 everything else that a model does to it is refused. The layers answer with stand-ins too, so that
@@ -7,7 +7,7 @@ nothing is computed and no choice can depend on values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +18,22 @@ from nirbridge.adapters.base import UNTRACED, Shape
 from nirbridge.adapters.running import explained
 from nirbridge.adapters.signals import INPUT, OUTPUT
 from nirbridge.diagnostics import Refused, refuse
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How a framework's modules are made of parts and called.
+
+    ``children`` gives the parts of a module by name. ``start`` calls a model with a signal.
+    ``reply`` is what the call of a layer gives back: its signal, and what was passed behind the
+    input. ``keeps`` tells whether a layer has a state.
+    """
+
+    is_leaf: Callable[[Any], bool]
+    children: Callable[[Any], Iterable[tuple[str, Any]]]
+    start: Callable[[Any, Any], Any]
+    reply: Callable[[Any, tuple[Any, ...]], Any]
+    keeps: Callable[[Any], bool]
 
 
 def _lost(where: str, found: str) -> Refused:
@@ -97,6 +113,7 @@ class Call:
 class Trace:
     """The calls in their order."""
 
+    keeps: Callable[[Any], bool]
     calls: dict[str, Call] = field(default_factory=dict)
     here: str = ""
     output: frozenset[str] = frozenset()
@@ -105,7 +122,7 @@ class Trace:
         """Record a call; a layer without state may be called several times."""
         wanted, copy = name, 0
         while wanted in self.calls:
-            if hasattr(module, "initial_state"):
+            if self.keeps(module):
                 raise _lost(name, "a layer with a state that is called twice in one step")
             copy += 1
             wanted = f"{name}_{copy}"
@@ -113,7 +130,7 @@ class Trace:
         return Signal(tuple(out_shape), frozenset({wanted}), self)
 
 
-def follow(model: Any, shape: Shape, is_leaf: Callable[[Any], bool]) -> Trace:
+def follow(frame: Frame, model: Any, shape: Shape) -> Trace:
     """The calls of one step on an input of ``shape``, without batch.
 
     Raises
@@ -122,14 +139,14 @@ def follow(model: Any, shape: Shape, is_leaf: Callable[[Any], bool]) -> Trace:
         NB902 for an operation between layers that cannot be followed.
 
     """
-    trace = Trace()
-    names = _names("", model, is_leaf)
+    trace = Trace(frame.keeps)
+    names = _names("", model, frame)
     x = Signal((1, *shape), frozenset({INPUT}), trace)
     with explained(lambda: trace.here), ExitStack() as stack:
-        for kind in {type(module) for module in _modules(names)}:
-            stack.enter_context(_watched(kind, names, trace))
+        for kind in {type(module) for _, module in names.values()}:
+            stack.enter_context(_watched(kind, names, trace, frame.reply))
         stack.enter_context(_no_arrays(trace))
-        out = model(x, model.initial_state(1))
+        out = frame.start(model, x)
     signal = out[0] if isinstance(out, tuple) else out
     if not isinstance(signal, Signal):
         raise _lost(OUTPUT, f"an output that is no signal but {type(signal).__name__}")
@@ -148,53 +165,32 @@ def _no_arrays(trace: Trace) -> Iterator[None]:
         raise _lost(trace.here, "a function of jax behind this layer") from None
 
 
-def _names(path: str, model: Any, is_leaf: Callable[[Any], bool]) -> dict[int, tuple[str, Any]]:
+def _names(path: str, model: Any, frame: Frame) -> dict[int, tuple[str, Any]]:
     """Leaves by identity, with their paths."""
-    if is_leaf(model):
+    if frame.is_leaf(model):
         return {id(model): (path or type(model).__name__.lower(), model)}
     found: dict[int, tuple[str, Any]] = {}
-    for name, child in _children(model):
-        for key, leaf in _names(f"{path}.{name}".lstrip("."), child, is_leaf).items():
+    for name, child in frame.children(model):
+        for key, leaf in _names(f"{path}.{name}".lstrip("."), child, frame).items():
             found.setdefault(key, leaf)
     return found
 
 
-def _children(model: Any) -> Iterator[tuple[str, Any]]:
-    """Parts of a module by name; those of a Sequential by number."""
-    for name, value in vars(model).items():
-        if hasattr(value, "items") and (isinstance(value, dict) or type(value).__name__ == "Dict"):
-            inner = [(f"{name}.{k}", item) for k, item in value.items()]
-        elif isinstance(value, list | tuple) or type(value).__name__ == "List":
-            place = "" if name == "layers" else f"{name}."
-            inner = [(f"{place}{k}", item) for k, item in enumerate(value)]
-        else:
-            inner = [(name, value)]
-        yield from ((own, item) for own, item in inner if _is_module(item))
-
-
-def _is_module(value: Any) -> bool:
-    from flax import nnx
-
-    return isinstance(value, nnx.Module)
-
-
-def _modules(names: dict[int, tuple[str, Any]]) -> list[Any]:
-    return [module for _, module in names.values()]
-
-
 @contextmanager
-def _watched(kind: Any, names: dict[int, tuple[str, Any]], trace: Trace) -> Iterator[None]:
+def _watched(
+    kind: Any, names: dict[int, tuple[str, Any]], trace: Trace, reply: Callable[..., Any]
+) -> Iterator[None]:
     """While it lasts, layers of a class answer stand-ins with stand-ins."""
     own = kind.__dict__.get("__call__")
     inherited = kind.__call__
 
-    def answer(module: Any, x: Any, *state: Any, **options: Any) -> Any:
+    def answer(module: Any, x: Any, *rest: Any, **options: Any) -> Any:
         if not isinstance(x, Signal) or id(module) not in names:
-            return inherited(module, x, *state, **options)
+            return inherited(module, x, *rest, **options)
         name, _ = names[id(module)]
         trace.here = name
-        out = trace.call(name, module, x, _out_shape(inherited, module, x.shape, state))
-        return (out, state[0]) if state else out
+        out = trace.call(name, module, x, _out_shape(inherited, module, x.shape, rest))
+        return reply(out, rest)
 
     kind.__call__ = answer
     try:
@@ -206,9 +202,7 @@ def _watched(kind: Any, names: dict[int, tuple[str, Any]], trace: Trace) -> Iter
             kind.__call__ = own
 
 
-def _out_shape(function: Any, module: Any, shape: Shape, state: tuple[Any, ...]) -> Shape:
+def _out_shape(function: Any, module: Any, shape: Shape, rest: tuple[Any, ...]) -> Shape:
     """What the layer gives for silence."""
-    import jax.numpy as jnp
-
-    out = function(module, jnp.zeros(shape), *state)
+    out = function(module, np.zeros(shape, np.float32), *rest)
     return tuple((out[0] if isinstance(out, tuple) else out).shape)

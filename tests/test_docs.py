@@ -1,0 +1,106 @@
+"""What README and docs say to type works, and prints what they show."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.pages import NOT_RUN, PAGES, RUN, Block, NotInstalled, Reader, blocks, compare
+
+ALL = [block for page in PAGES for block in blocks(page)]
+TO_RUN = [block for block in ALL if block.language in RUN]
+GENERATED = runpy.run_path(str(ROOT / "docs" / "make.py"))["PAGES"]
+
+
+@pytest.fixture(scope="module")
+def readers(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Reader]:
+    return {page: Reader(page, tmp_path_factory.mktemp(page.stem)) for page in PAGES}
+
+
+@pytest.mark.parametrize("block", TO_RUN, ids=str)
+def test_block(block: Block, readers: dict[Path, Reader], monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = readers[block.page]
+    monkeypatch.chdir(reader.folder)
+    ours = [b for b in TO_RUN if b.page == block.page]
+    try:
+        for each in ours[reader.done : ours.index(block) + 1]:  # earlier ones, if left out
+            reader.read(each)
+    except NotInstalled as error:
+        pytest.skip(str(error))
+
+
+def test_no_block_is_overlooked() -> None:
+    wrong = [str(block) for block in ALL if block.language not in (*RUN, *NOT_RUN)]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_generated_pages_are_those_of_the_code(name: str) -> None:
+    written = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert written == GENERATED[name](), "run: python docs/make.py"
+
+
+def test_every_refusal_is_on_its_page() -> None:
+    from nirbridge.diagnostics import RULES
+
+    text = (ROOT / "docs" / "diagnostics.md").read_text(encoding="utf-8")
+    assert re.findall(r"(?m)^\| (NB\d+)", text) == sorted(RULES)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_and_files_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+    files = re.findall(r"`((?:graphs|benchmarks|nirbridge|tests|examples|docs)/[\w./]*)`", text)
+    assert [name for name in files if not (ROOT / name).exists()] == []
+
+
+def test_modules_named_can_be_run() -> None:
+    for page in PAGES:
+        for name in re.findall(r"python -m ([\w.]+)", page.read_text(encoding="utf-8")):
+            place = ROOT / name.replace(".", "/")
+            assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), name
+
+
+def test_every_page_is_in_the_contents() -> None:
+    contents = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    pages = {page.name for page in PAGES if page.parent.name == "docs"} - {"README.md"}
+    assert pages == set(re.findall(r"\]\(([\w-]+\.md)\)", contents))
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "same"),
+    [
+        ("accuracy 96.3 %", "│ accuracy │ 96.1 % │", True),
+        ("accuracy 96.3 %", "accuracy 40.0 %", False),
+        ("latency 2", "latency 2 steps", True),
+        ("lif1: 58 neurons", "lif2: 58 neurons", False),
+        ("one\n...\nthree", "one two three", True),
+        ("three\n...\none", "one two three", False),
+        ("185,944 spikes", "18,594 spikes", False),
+    ],
+)
+def test_compare(shown: str, printed: str, same: bool) -> None:
+    if same:
+        compare(shown, printed)
+    else:
+        with pytest.raises(AssertionError):
+            compare(shown, printed)
+
+
+def test_a_block_that_is_wrong_is_noticed(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = tmp_path / "page.md"
+    page.write_text("```console\n$ nirbridge inspect gone.nir\n```\n```python\n1 / 0\n```\n")
+    reader = Reader(page, tmp_path)
+    console, python = blocks(page)
+    with pytest.raises(AssertionError, match="exit code 3"):
+        reader.read(console)
+    with pytest.raises(ZeroDivisionError):
+        reader.read(python)
