@@ -90,6 +90,15 @@ def test_loops_are_drawn_back() -> None:
     assert 'class="nirb-head nirb-back"' not in draw(read(GRAPHS / "digits_cuba.nir"))
 
 
+def test_a_neuron_that_feeds_itself() -> None:
+    one = np.ones(2)
+    nodes = {"in": nir.Input(np.array([2])), "n": nir.LIF(one, one, 0 * one, one),
+             "out": nir.Output(np.array([2]))}  # fmt: skip
+    svg = draw(nir.NIRGraph(nodes, [("in", "n"), ("n", "n"), ("n", "out")]))
+    assert 'class="nirb-edge nirb-back"' in svg
+    assert "closes a loop: one step later" in texts(svg)
+
+
 def nested(depth: int) -> nir.NIRGraph:
     one = np.ones(3)
     inner: nir.NIRNode = nir.LIF(one, one, 0 * one, one)

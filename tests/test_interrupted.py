@@ -239,6 +239,27 @@ def test_a_folder_that_changes_is_read_again(tmp_path: Path) -> None:
         files.steady(place, lambda: (place / "none").read_text())
 
 
+def test_report(tmp_path: Path, two: tuple[Deployment, Deployment]) -> None:
+    """Two files, each the old or the new one; the page holds a digest of the facts it belongs to."""
+    import nirbridge.report.page
+    import nirbridge.report.pictures  # noqa: F401  # Matplotlib, once for all processes
+
+    place, page, facts = tmp_path / "out", tmp_path / "r.html", tmp_path / "r.json"
+    two[0].save(place)
+    run = command("report", place, "-o", page, "--force")
+    takes = duration(run)
+    rng = random.Random(4)
+    for _ in range(4):
+        page.write_text("old")
+        facts.write_text('"old"')
+        with killed_after(rng.uniform(0, 1.2 * takes), run):
+            found, known = page.read_text(), json.loads(facts.read_text())
+            assert found == "old" or found.rstrip().endswith("</html>")
+            assert known == "old" or "energy" in known
+    assert ended(start(run)) == 0
+    assert left(tmp_path) == ["out", "r.html", "r.json"]
+
+
 # --- at once ---------------------------------------------------------------------------------
 
 

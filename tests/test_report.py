@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -14,7 +15,8 @@ import nir
 import numpy as np
 import pytest
 
-from nirbridge import Deployment, Refused, convert, read
+from nirbridge import Deployment, Refused, XyloConfig, convert, read
+from nirbridge.diagnostics import RULES
 from nirbridge.report.page import html
 from nirbridge.report.story import RANDOM, gather
 from tests.conftest import EXAMPLES, GRAPHS
@@ -60,14 +62,14 @@ def example(request: pytest.FixtureRequest, digits: tuple[Any, Any]) -> Any:
     """A deployment of an example, its story on some of the digits, and the page."""
     x, y = digits
     deployment = convert(read(GRAPHS / f"{request.param}.nir"), method="channel")
-    story = gather(deployment, x[:40], y[:40], title=request.param, source="digits.npz")
+    story = gather(deployment, x[:20], y[:20], title=request.param, source="digits.npz")
     return deployment, story, html(story)
 
 
 def test_figures_are_those_of_the_check(example: Any, digits: tuple[Any, Any]) -> None:
     deployment, story, text = example
     x, y = digits
-    drift = deployment.check(x[:40], y[:40], ideal=1)
+    drift = deployment.check(x[:20], y[:20], ideal=1)
     page = Page(text).text
     for rung in drift.rungs:
         assert rung.adds in page
@@ -83,9 +85,9 @@ def test_figures_are_those_of_the_check(example: Any, digits: tuple[Any, Any]) -
     assert facts["drift"] == drift.to_dict()
     right = np.array([c["table"] for c in facts["confusions"]])
     assert right.shape == (2, 8, 8)
-    assert right.sum(axis=(1, 2)).tolist() == [40, 40]
-    assert np.trace(right[1]) == round(40 * (drift.accuracy or 0))
-    energy = deployment.energy(x[:40])
+    assert right.sum(axis=(1, 2)).tolist() == [20, 20]
+    assert np.trace(right[1]) == round(20 * (drift.accuracy or 0))
+    energy = deployment.energy(x[:20])
     assert facts["energy"] == energy.to_dict()
     assert f"{energy.mean.total:,.0f}" in page
 
@@ -104,9 +106,10 @@ def test_a_page_needs_nothing_else(example: Any) -> None:
     assert text.count('role="img" aria-label="') == text.count("<svg")
 
 
-def test_the_same_again(example: Any) -> None:
-    _, story, text = example
-    assert html(story) == text
+def test_the_same_again() -> None:
+    x, y = task(10)
+    first, second = (html(gather(coarse(), x, y)) for _ in range(2))
+    assert first == second
 
 
 def test_json_is_the_page_s_own(nirbridge: Command, tmp_path: Path) -> None:
@@ -229,6 +232,35 @@ def test_names_are_no_markup() -> None:
         piece = shown._repr_html_()
         assert "<script" not in piece
         assert len(piece) < 30_000
+
+
+def test_broken_rules_are_told() -> None:
+    x, y = task(4)
+    deployment = coarse()
+    fields = {**deployment.config.to_dict(), "dash_syn": [0] * deployment.config.n_hidden}
+    story = gather(replace(deployment, config=XyloConfig.from_dict(fields)), x, y)
+    assert story.state == "bad"
+    page = Page(html(story)).text
+    assert "Does not fit" in page
+    assert "NB607" in page
+    assert RULES["NB607"].remedy in page
+
+
+def test_a_network_beyond_the_tolerance() -> None:
+    x, y = task(40)
+    story = gather(coarse(), x, y, tolerance=0.0)
+    assert story.drift.agreement < 1
+    assert story.state == "bad"
+    assert story.differing[0] in {sample.number for sample in story.samples}
+    assert story.samples[0].number == 0
+
+
+def test_next_to_no_input() -> None:
+    page = Page(html(gather(coarse(), np.zeros((1, 1, 4), int)))).text
+    assert "1 sample of 1 step." in page
+    for shape in ((0, 12, 4), (2, 0, 4), (0, 4)):
+        with pytest.raises(Refused, match="NB801"):
+            gather(coarse(), np.zeros(shape, int))
 
 
 def test_outputs_read_by_their_membranes() -> None:

@@ -42,7 +42,7 @@ def compare(name: str, reference: NDArray[Any], found: NDArray[Any]) -> Differen
         name,
         int(found.sum()),
         int(reference.sum()),
-        cosine(reference.mean(axis=(0, 1)), found.mean(axis=(0, 1))),
+        cosine(reference.sum(axis=(0, 1)), found.sum(axis=(0, 1))),
         int(steps[0]) if len(steps) else None,
         float(1 - differs.any(axis=1).mean()) if len(differs) else 1.0,
     )

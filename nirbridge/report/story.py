@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.check import Drift
-from nirbridge.diagnostics import Diagnostic, Refused
+from nirbridge.diagnostics import Diagnostic, Refused, refuse
 from nirbridge.energy import Energy, Use, utilisation
 from nirbridge.graph.inline import inline
 from nirbridge.graph.nodes import kind
@@ -21,7 +21,7 @@ from nirbridge.report.evidence import WINDOW, Sample, record
 from nirbridge.report.facts import nodes
 from nirbridge.report.provenance import Provenance, provenance
 from nirbridge.report.rounding import WeightRow, weight_rows
-from nirbridge.report.units import percent
+from nirbridge.report.units import counted, percent
 from nirbridge.targets import TARGETS, ChipSpec
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Story:
                 f"The network fits {chip} and, on random spikes, {same} of {drift.samples} "
                 "samples; how well it does its task takes typical input to say."
             )
-        what = f"On {drift.samples:,} samples the chip {same}"
+        what = f"On {counted(drift.samples, 'sample')} the chip {same}"
         if drift.accuracy is not None:
             was = percent(drift.trained_accuracy)
             what += f" and is right on {percent(drift.accuracy)} ({was} as trained)"
@@ -231,7 +231,7 @@ def gather(
     Raises
     ------
     Refused
-        NB801, NB802 for the raster, NB804 for the labels.
+        NB801, NB802 for the raster, which must have a step, NB804 for the labels.
 
     """
     random = raster is None
@@ -241,6 +241,9 @@ def gather(
         raster = random_spikes(deployment.n_in, deployment.dynamics.spikes_per_step == 1)
     counts = check_raster(raster, deployment.n_in)
     counts = counts if counts.ndim == 3 else counts[None]
+    if not counts.size:
+        limit, found = "at least one step of one sample", f"shape {counts.shape}"
+        raise refuse("NB801", node="raster", limit=limit, found=found)
     no_ideal = "not asked for"
     if drift is None:
         drift, no_ideal = _checked(deployment, counts, labels, track)
@@ -264,7 +267,7 @@ def _checked(
     deployment: Deployment, counts: Any, labels: Any, track: Track | None
 ) -> tuple[Drift, str]:
     """The check, with the first sample in continuous time; or why that was left out."""
-    if not len(counts) or counts.shape[1] > WINDOW:
+    if counts.shape[1] > WINDOW:
         return deployment.check(counts, labels, track=track), f"of more than {WINDOW:,} steps"
     try:
         return deployment.check(counts, labels, ideal=1, track=track), ""
@@ -278,7 +281,7 @@ def _worth_showing(drift: Drift) -> list[int]:
     """The first sample, and the first that the chip decides otherwise."""
     trained, chip = (drift.rungs[k].choices for k in (0, -1))
     differs = [k for k, (a, b) in enumerate(zip(trained, chip, strict=True)) if a != b][:1]
-    return sorted({*([0] if trained else []), *differs})
+    return sorted({0, *differs})
 
 
 def tally(rows: Any, columns: Any, classes: int) -> tuple[tuple[int, ...], ...]:

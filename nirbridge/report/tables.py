@@ -39,7 +39,7 @@ def tiles(story: Story) -> Iterator[Tile]:
     if drift.accuracy is not None and not story.random:
         note = f"as trained {percent(drift.trained_accuracy)}"
         yield Tile("accuracy on the chip", percent(drift.accuracy), note)
-    note = "random spikes" if story.random else f"of {drift.samples:,} samples"
+    note = "random spikes" if story.random else f"of {counted(drift.samples, 'sample')}"
     yield Tile("decided as trained", percent(drift.agreement), note)
     hidden = f"of {story.chip.hidden.value:,}" if story.chip else ""
     yield Tile("hidden neurons", f"{d.config.n_hidden:,}", hidden)
@@ -91,7 +91,7 @@ def populations(story: Story) -> Table:
         for row in story.drift.rungs[-1].populations
     )
     columns = ("population", "spikes", "as trained", "ratio", "rate cosine", "differs from step")
-    return Table(f"Hidden spikes on all {story.drift.samples:,} samples", columns, rows)
+    return Table(f"Hidden spikes on {counted(story.drift.samples, 'sample')}", columns, rows)
 
 
 def heading(story: Story, sample: Sample) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from nirbridge.report.units import percent, seconds, visible
+from nirbridge.report.units import counted, percent, seconds, visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -35,7 +35,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "seconds": seconds}
+    environment.filters |= {"counted": counted, "percent": percent, "seconds": seconds}
     return environment
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import nir
 import numpy as np
@@ -24,8 +24,8 @@ class Box:
 
     ``role``: ``end`` (Input, Output), ``neuron`` (spikes), ``filter`` (a state, but no spikes),
     ``map`` (no state), ``group``. ``kind`` is the NIR type of a single node. ``lines`` are
-    written below ``name``, ``mark`` above it. ``inner``: what is drawn inside. ``loops``: maps
-    from each neuron onto itself. ``nodes``: the NIR nodes that it stands for.
+    written below ``name``, ``mark`` above it. ``inner``: what is drawn inside. ``loops``: ways
+    from each neuron to itself. ``nodes``: the NIR nodes that it stands for.
     """
 
     name: str
@@ -105,11 +105,13 @@ def view(
         else:
             boxes[name] = _box(name, node, shapes.get(full), (marks or {}).get(full, ""), dt)
             outgoing[name] = shapes.get(full, ((), None))[1]
-    wires = tuple(
-        Wire(a, b, "" if outgoing[a] is None else size(outgoing[a] or ()))
-        for a, b in sorted(set(graph.edges))
-    )
-    return View(boxes, wires)
+    wires = []
+    for a, b in sorted(set(graph.edges)):
+        if a == b:
+            boxes[a] = replace(boxes[a], loops=boxes[a].loops + 1)
+        else:
+            wires.append(Wire(a, b, "" if outgoing[a] is None else size(outgoing[a] or ())))
+    return View(boxes, tuple(wires))
 
 
 def _exit(graph: nir.NIRGraph, path: str, shapes: Shapes) -> Shape | None:

@@ -54,8 +54,10 @@ def _synapses(view: View) -> View:
     """Filters that feed one population of neurons and nothing else become lines of its box."""
     boxes, owner = dict(view.boxes), {}
     for key, box in view.boxes.items():
+        if box.kind != "LI":
+            continue
         targets = [w.target for w in view.wires if w.source == key]
-        if box.kind == "LI" and len(targets) == 1:
+        if len(targets) == 1:
             neuron = view.boxes[targets[0]]
             if neuron.kind == "LIF" and neuron.neurons == box.neurons:
                 owner[key] = targets[0]
@@ -79,22 +81,18 @@ def _synapses(view: View) -> View:
     return View(boxes, tuple(wires))
 
 
-def _ends(view: View, key: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What feeds a box, and what it feeds."""
-    return (
-        tuple(w.source for w in view.wires if w.target == key),
-        tuple(w.target for w in view.wires if w.source == key),
-    )
-
-
 def _simple(view: View) -> dict[str, tuple[str, str]]:
     """Maps from one box to one, with both."""
-    found = {}
-    for key, box in view.boxes.items():
-        sources, targets = _ends(view, key)
-        if box.role == "map" and len(sources) == len(targets) == 1:
-            found[key] = (sources[0], targets[0])
-    return found
+    into: dict[str, list[str]] = {key: [] for key in view.boxes}
+    out: dict[str, list[str]] = {key: [] for key in view.boxes}
+    for wire in view.wires:
+        into[wire.target].append(wire.source)
+        out[wire.source].append(wire.target)
+    return {
+        key: (into[key][0], out[key][0])
+        for key, box in view.boxes.items()
+        if box.role == "map" and len(into[key]) == len(out[key]) == 1
+    }
 
 
 def _parallel(view: View) -> View:

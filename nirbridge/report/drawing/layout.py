@@ -7,6 +7,7 @@ then place by least squares.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -133,11 +134,11 @@ def _back(view: View) -> set[tuple[str, str]]:
 
 
 def ranks(view: View) -> dict[str, int]:
-    """Layer of each box: the longest way to it, loops turned round. Unused Inputs come late."""
+    """Layer of each box: the longest way to it, loops turned round."""
     back = _back(view)
     edges = [_forward(w, back) for w in view.wires if w.source != w.target]
     rank = dict.fromkeys(view.boxes, 0)
-    waiting = {key: sum(b == key for _, b in edges) for key in rank}
+    waiting = {**dict.fromkeys(rank, 0), **Counter(b for _, b in edges)}
     free = [key for key, n in waiting.items() if n == 0]
     after: dict[str, list[str]] = {key: [] for key in rank}
     for a, b in edges:

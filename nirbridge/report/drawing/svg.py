@@ -40,6 +40,7 @@ LEGEND = {
 }
 ROUND = {"neuron": 13.0, "filter": 13.0, "map": 2.0, "group": 6.0}
 SWATCH, GAP = 16.0, 14.0
+LONGEST = 60  # characters of a name that are tried to fit
 SMALL = 320.0  # least width of a drawing, for its legend
 
 
@@ -138,9 +139,9 @@ def describe(shown: View) -> str:
     """The drawing in words: each box and what it feeds."""
     said = []
     for key, box in shown.boxes.items():
-        fed = [shown.boxes[w.target].name for w in shown.wires if w.source == key]
+        fed = [short(shown.boxes[w.target].name) for w in shown.wires if w.source == key]
         to = f" to {', '.join(fed)}" if fed else ""
-        said.append(f"{box.name} ({', '.join(box.lines)}){to}")
+        said.append(f"{short(box.name)} ({', '.join(box.lines)}){to}")
     return "; ".join(said)
 
 
@@ -154,7 +155,8 @@ def _picture(layout: Layout, roles: list[str], note: str) -> dict[str, object]:
     width = max(layout.width, SMALL)
     shift = (width - layout.width) / 2
     shapes, arrows = list(_shapes(layout, shift, 0)), list(_arrows(layout, shift, 0))
-    keys, y = _legend(roles, any(a.back for a in arrows), width, layout.height + 10)
+    loops = any(a.back for a in arrows) or any(s.loop for s in shapes)
+    keys, y = _legend(roles, loops, width, layout.height + 10)
     if note:
         y += LINE
     return {
@@ -206,7 +208,7 @@ def _texts(placed: Placed, x: float, y: float) -> tuple[Text, ...]:
 
 def _cut(words: str, points: float, room: float) -> str:
     """A text as it is, or its beginning and end, so that it is no wider than there is room."""
-    most = len(words)
+    most = min(len(words), LONGEST)
     while most > 4 and text_width(short(words, most), points) > room:
         most -= 1
     return short(words, most)
