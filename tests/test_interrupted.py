@@ -240,7 +240,7 @@ def test_a_folder_that_changes_is_read_again(tmp_path: Path) -> None:
 
 
 def test_report(tmp_path: Path, two: tuple[Deployment, Deployment]) -> None:
-    """Two files, each the old or the new one; the page holds a digest of the facts it belongs to."""
+    """Two files, each the old or the new one; the page has a digest of its facts."""
     import nirbridge.report.page
     import nirbridge.report.pictures  # noqa: F401  # Matplotlib, once for all processes
 
