@@ -17,6 +17,11 @@ REFERENCE = ROOT.parent / "shared" / "reference"
 EXAMPLES = ("digits_conv", "digits_cuba", "digits_lif", "digits_recurrent")
 
 
+def hear_interruptions() -> None:
+    """In a new process: a shell that runs jobs in the background has them ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def interrupted(process: subprocess.Popen[str], seconds: float = 60) -> str:
     """Press Ctrl-C until a process ends, as a user does; what it wrote on stderr.
 

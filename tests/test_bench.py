@@ -21,7 +21,7 @@ from nirbridge.bench.job import Job
 from nirbridge.bench.picture import heat_map, number
 from nirbridge.bench.pool import run_job, run_local
 from nirbridge.optional import installed
-from tests.conftest import GRAPHS, ROOT, interrupted
+from tests.conftest import GRAPHS, ROOT, hear_interruptions, interrupted
 from tests.test_cli import Command, left
 from tests.test_cli import nirbridge as nirbridge  # the fixture
 
@@ -132,7 +132,7 @@ def test_interruption_stops_what_runs(fakes: Path) -> None:
     words = ["bench", str(GOOD), "--input", str(RASTER), "--on", "norse,stepped"]
     process = subprocess.Popen(
         [sys.executable, "-m", "nirbridge", *words],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_interruptions,
     )  # fmt: skip
     assert wait_for(lambda: fakes.exists() and fakes.read_text())
     errors = interrupted(process)

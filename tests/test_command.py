@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.conftest import GRAPHS, interrupted
+from tests.conftest import GRAPHS, hear_interruptions, interrupted
 
 GRAPH, DIGITS = GRAPHS / "digits_cuba.nir", GRAPHS / "digits.npz"
 
@@ -126,7 +126,10 @@ def test_dynamics_on_the_command_line(tmp_path: Path) -> None:
 def test_interruption_leaves_no_traceback(deployment: Path) -> None:
     words = ["check", str(deployment), str(DIGITS), "--ideal", "40"]
     command = [sys.executable, "-m", "nirbridge", *words]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=hear_interruptions,
+    )  # fmt: skip
     time.sleep(4)
     errors = interrupted(process)
     assert process.returncode != 0
