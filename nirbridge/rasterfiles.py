@@ -10,6 +10,7 @@ import csv
 import lzma
 import struct
 import tokenize
+import warnings
 import zipfile
 import zlib
 from array import array
@@ -199,7 +200,7 @@ def read_array(
     version = np.lib.format.read_magic(file)
     if version != (1, 0):
         raise refuse(code, node=name, limit="NumPy format 1.0", found=version)
-    shape, column_major, dtype = np.lib.format.read_array_header_1_0(file)
+    shape, column_major, dtype = _header(file)
     if dtype.hasobject:
         raise refuse(code, node=name, limit="numbers", found="Python objects")
     claimed = int(np.prod(shape, dtype=object)) * dtype.itemsize
@@ -210,6 +211,17 @@ def read_array(
     if len(content) != claimed:
         raise refuse(code, node=name, limit=f"{claimed} bytes", found=f"{len(content)} bytes")
     return np.frombuffer(content, dtype).reshape(shape, order="F" if column_major else "C")
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether column-major, and type: what NumPy finds in the header of format 1.0."""
+    with warnings.catch_warnings():
+        # an old name of a type is no concern of whoever has the file
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            return np.lib.format.read_array_header_1_0(file)
+        except MemoryError:  # what Python's parser says of a thousand brackets
+            raise ValueError("the header is no description of an array") from None
 
 
 def _read_events(path: Path, n_in: int | None, dt: float | None) -> NDArray[Any]:

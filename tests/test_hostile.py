@@ -241,6 +241,7 @@ HEADERS = {
     "objects": mutate.npy(mutate.described("(1, 2)", "|O"), bytes(16)),
     "no shape": mutate.npy(mutate.described("'ab'"), bytes(16)),
     "code": mutate.npy("__import__('os').system('false')"),
+    "a thousand signs": mutate.npy("-" * 9000 + "1", bytes(16)),
     "half a list": mutate.npy("{'descr': [(", bytes(16)),
     "newer format": mutate.npy(mutate.described("(1, 2)"), bytes(16), (2, 0)),
     "header of gigabytes": b"\x93NUMPY\x02\x00" + struct.pack("<I", 2**32 - 1),
@@ -259,6 +260,13 @@ def test_array(name: str, suffix: str, tmp_path: Path) -> None:
         with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("x.npy", HEADERS[name])
     assert refusal(lambda: read_raster(place, 2)) == ["NB803"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_array_of_a_type_with_an_old_name(tmp_path: Path) -> None:
+    place = tmp_path / "raster.npy"
+    place.write_bytes(mutate.npy(mutate.described("(1, 2)", "|a1"), bytes(16)))
+    assert refusal(lambda: read_raster(place, 2)) == ["NB801"]
 
 
 def test_archive_that_claims_gigabytes(tmp_path: Path) -> None:

@@ -129,6 +129,14 @@ def test_neuron_without_weights_stays_silent() -> None:
     assert not found.weights[0].any()
 
 
+def test_denormal_weights_and_biases_are_as_good_as_none() -> None:
+    """What they are divided into overflows, which sets no limit to the threshold."""
+    tiny = np.array([[1e-320, 0.1]])
+    found = round_layer(plan(tiny, [5e-324, -5e-324]), EIGHT_BITS, True)
+    assert (found.weights[0] != 0).tolist() == [[False, True]]
+    assert found.bias.tolist() == [0, 0]
+
+
 def test_unknown_method() -> None:
     with pytest.raises(Refused) as refusal:
         quantize(network(np.random.default_rng(0)), XYLO_AUDIO_2, "best")

@@ -35,9 +35,8 @@ class Population:
 
     ``latency`` is how many steps after the source's own stepping its spikes come on the chip.
     ``kept`` lists the node's neurons in chip order, where some were removed as dead, or moved.
-    ``end``
-    is the Output that an output population feeds, which ``readout`` says is read by the membrane.
-    ``relay`` marks neurons that repeat others.
+    ``end`` is the Output that an output population feeds, which ``readout`` says is read by the
+    membrane. ``relay`` marks neurons that repeat others.
     """
 
     name: str

@@ -15,7 +15,7 @@ from nirbridge.journal import Note
 from nirbridge.mapping.lift import chip_factor
 from nirbridge.mapping.place import Layer, Network
 from nirbridge.quantize.kernels import Fit, charge, fit_neuron, overlap
-from nirbridge.quantize.rounding import WANTED_THRESHOLD, Plan, choose_scale
+from nirbridge.quantize.rounding import WANTED_THRESHOLD, Plan, choose_scale, limited
 from nirbridge.targets import ChipSpec
 
 Array = NDArray[np.float64]
@@ -190,8 +190,7 @@ def _scaled_once(plan: Plan, clears: NDArray[np.bool_], half: int) -> Plan:
     weights reach there. ``half``: groups of the first matrix.
     """
     largest = np.max([np.abs(w).max(axis=0, initial=0.0) for w in plan.groups], axis=0)
-    reach = np.full(len(largest), np.inf)
-    np.divide(INT8.high * 2.0**SHIFT.high, largest, out=reach, where=largest > 0)
+    reach = limited(INT8.high * 2.0**SHIFT.high, largest)
     full = np.clip(np.floor(reach), ONCE, THRESHOLD.high)
     units = np.where(clears, full, ONCE)
     # a pacemaker fires by its bias alone

@@ -105,9 +105,8 @@ def choose_scale(
     whole = np.where(base >= WHOLE, np.floor(base * (1 + 1e-12)), base)
     wanted = np.where(np.isfinite(base), whole * 2.0**shift, height or WANTED_THRESHOLD)
     for bound, side in ((bias_range[1], plan.c > 0), (-bias_range[0], plan.c < 0)):
-        limit = np.full(len(plan.c), np.inf)
-        np.divide(bound, np.abs(plan.c), out=limit, where=side & (bound > 0))
-        wanted = np.minimum(wanted, limit)
+        if bound > 0:
+            wanted = np.minimum(wanted, limited(bound, np.where(side, np.abs(plan.c), 0)))
     wanted = np.where(plan.readout, np.minimum(wanted, _readout_limit(plan)), wanted)
     # the last digit of 127/(127/n) may fall short of n
     units = np.clip(np.floor(wanted * (1 + 1e-12)), THRESHOLD.low, THRESHOLD.high)
@@ -121,8 +120,7 @@ def _scales(plan: Plan, per_neuron: bool) -> Array:
     relays and readouts. Infinite for a neuron without weights.
     """
     largest = np.abs(np.concatenate(plan.groups, axis=0)).max(axis=0, initial=0.0)
-    scale = np.full(len(largest), np.inf)
-    np.divide(INT8.high, largest, out=scale, where=largest > 0)
+    scale = limited(INT8.high, largest)
     if per_neuron:
         return scale
     alike = ~(plan.relay | plan.readout)
@@ -147,6 +145,12 @@ def _readout_limit(plan: Plan) -> Array:
         kept = keep[:, i % synapses]
         charge = charge + READOUT_RATE * np.abs(weights).sum(axis=0) * kept / (1 - kept)
     largest = charge / (1 - chip_factor(plan.dash_mem))
-    limit = np.full(len(largest), np.inf)
-    np.divide(INT16.high, largest, out=limit, where=largest > 0)
-    return limit
+    return limited(INT16.high, largest)
+
+
+def limited(limit: float, largest: Array) -> Array:
+    """Scale (n,) that brings each ``largest`` to ``limit``; infinite for 0 and what is as good."""
+    scale = np.full(len(largest), np.inf)
+    with np.errstate(over="ignore"):
+        np.divide(limit, largest, out=scale, where=largest > 0)
+    return scale

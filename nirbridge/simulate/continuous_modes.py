@@ -189,7 +189,8 @@ def _solve(
         slope = modes.tail.value(rows[1:], s) - modes.rates[0] * value
         beyond = (value > 0) == rising
         high, low = np.where(beyond, s, high), np.where(beyond, low, s)
-        step = np.divide(value, slope, out=np.full_like(s, np.inf), where=slope != 0)
+        with np.errstate(over="ignore"):  # as beyond the bracket as infinity is
+            step = np.divide(value, slope, out=np.full_like(s, np.inf), where=slope != 0)
         inside = (s - step >= low) & (s - step <= high)
         new = np.where(inside, s - step, 0.5 * (low + high))
         moved = np.abs(new - s)
