@@ -9,7 +9,7 @@ from rich.text import Text
 
 from nirbridge.bench.compare import Bench, Row
 from nirbridge.bench.picture import number
-from nirbridge.report.units import percent, seconds
+from nirbridge.report.units import counted, percent, seconds
 
 GOOD, BAD = "green", "red"
 
@@ -33,8 +33,8 @@ def _heading(text: str) -> Text:
 def _what(found: Bench, graph: str) -> str:
     samples = sum(len(each.counts) for each in found.inputs)
     steps = sorted({each.counts.shape[1] for each in found.inputs})
-    what = "1 input" if len(found.inputs) == 1 else f"{len(found.inputs)} inputs"
-    return f"{graph}: {what}, {samples} sample(s) of {' or '.join(map(str, steps[:4]))} steps"
+    what = f"{counted(len(found.inputs), 'input')}, {counted(samples, 'sample')}"
+    return f"{graph}: {what} of {' or '.join(map(str, steps[:4]))} steps"
 
 
 def _labelled(found: Bench) -> bool:
@@ -142,7 +142,7 @@ def _remarks(found: Bench) -> list[RenderableType]:
         lines.append(Text(f"{', '.join(names)}: {note}", style="dim"))
     if found.reference is not None:
         lines.append(Text(f"Differences are those from: {found.reference}", style="dim"))
-    threads = "1 thread" if found.threads == 1 else f"{found.threads} threads"
+    threads = counted(found.threads, "thread")
     lines.append(
         Text(
             f"Time per step and sample: median of {found.repeat} runs of the whole batch after "

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nirbridge.energy import MARGIN, Energy, Estimate
-from nirbridge.report.units import quantity, seconds, span
+from nirbridge.report.units import counted, quantity, seconds, span
 
 _PARTS = ("input", "recurrent", "output", "hidden", "readout", "total")
 
@@ -16,7 +16,8 @@ _PARTS = ("input", "recurrent", "output", "hidden", "readout", "total")
 def energy(found: Energy) -> RenderableType:
     """Cycles and clock, use of the chip, activity, and power with its sources."""
     activity = found.activity
-    what = f"{activity.samples} sample(s) of {activity.steps} steps of {seconds(found.dt)}"
+    size = f"{counted(activity.samples, 'sample')} of {counted(activity.steps, 'step')}"
+    what = f"{size} of {seconds(found.dt)}"
     return Group(
         Text(f"{found.chip}: {what}", style="bold"),
         _cycles(found),

@@ -19,7 +19,7 @@ from nirbridge.graph.nodes import kind, parameters
 from nirbridge.graph.shapes import Shape
 from nirbridge.journal import Note
 from nirbridge.report.facts import Inspection
-from nirbridge.report.units import percent, seconds, spread
+from nirbridge.report.units import counted, percent, seconds, spread
 from nirbridge.targets import FORMATS, TARGETS, ChipSpec, Limit
 from nirbridge.targets.fit import Demand
 from nirbridge.usage import Usage, Use
@@ -63,11 +63,12 @@ def dynamics_line(found: Inspection) -> RenderableType:
     """How the source steps time, as far as it is known."""
     how = found.dynamics
     if how is not None:
-        spikes = how.spikes_per_step or "any number of"
+        most = how.spikes_per_step
+        spikes = counted(most, "spike") if most else "any number of spikes"
         late = ", one step late" if how.reset_delay else ""
         return Text(
             f"dt {seconds(how.dt)}, {how.scheme} steps, reset by {how.reset}{late}, spike at "
-            f"v {how.comparison} threshold, {spikes} spike(s) per step"
+            f"v {how.comparison} threshold, {spikes} per step"
         )
     if not found.candidates:
         return Text("time step: not recorded, and not implied; say --dt SECONDS", style="yellow")
@@ -127,14 +128,14 @@ def deployment(result: Deployment, place: str) -> RenderableType:
     table.add_row("time step", seconds(config.dt))
     table.add_row("method", result.method)
     late = max((p.latency for p in result.placement.outputs), default=0)
-    table.add_row("latency", f"{late} step(s) later than the source")
+    table.add_row("latency", f"{counted(late, 'step')} later than the source")
     table.add_row("written to", place)
     return table
 
 
 def comparison(result: Comparison) -> RenderableType:
     """What a device computed beside the simulation."""
-    table = Table(title=f"{result.chip}: {result.samples} samples of {result.steps} steps")
+    table = Table(title=f"{result.chip}: {_size(result)}")
     for column in ("read from the device", "values", "differ", "first difference"):
         table.add_column(column, justify="right" if column in ("values", "differ") else "left")
     for row in result.rows:
@@ -151,6 +152,10 @@ def comparison(result: Comparison) -> RenderableType:
     return Group(*lines, *_clipped(result.clipped_inputs))
 
 
+def _size(result: Comparison | Drift) -> str:
+    return f"{counted(result.samples, 'sample')} of {counted(result.steps, 'step')}"
+
+
 def _clipped(count: int) -> list[RenderableType]:
     text = f"{count} input spikes above 15 per channel and step were cut"
     return [Text(text, style="yellow")] if count else []
@@ -158,7 +163,7 @@ def _clipped(count: int) -> list[RenderableType]:
 
 def drift(result: Drift) -> RenderableType:
     """The check: the error budget, population by population, what to turn, findings."""
-    top = Table(title=f"Error budget: {result.samples} samples of {result.steps} steps")
+    top = Table(title=f"Error budget: {_size(result)}")
     for column in ("each line adds", "accuracy", "agrees", "costs", "hidden spikes", "output L1"):
         top.add_column(column, justify="left" if column == "each line adds" else "right")
     largest = result.largest
