@@ -22,6 +22,7 @@ Indices = NDArray[np.int64]
 Spots = tuple[slice, slice]
 Placed = tuple[Lowered, Network]
 
+UNSEEN = 1e-9  # spikes: so that of silent neurons too the smallest weights go first
 ROUNDS = 16  # relays take up room of their own, so one round may not be enough
 
 
@@ -35,8 +36,9 @@ def prune_to_fit(
     """Remove the weights of the smallest effect until the fan-outs and all entries fit the chip.
 
     The effect of a connection is |w|·(mean spikes per step of its source on the raster), where w
-    is in thresholds of the target, at rest under a constant input. Populations that have the same
-    weights towards a third, which a chip may hold once, lose them together; their effects add up.
+    is in thresholds of the target, at rest under a constant input; where that is 0, |w| decides.
+    Populations that have the same weights towards a third, which a chip may hold once, lose them
+    together; their effects add up.
 
     Parameters
     ----------
@@ -62,7 +64,8 @@ def prune_to_fit(
     """
     weights = recurrent(graph)
     spikes = simulate_stepped(graph, raster, dynamics).spikes
-    candidates = _Candidates(weights, {n: s.mean(axis=(0, 1)) for n, s in spikes.items()})
+    rates = {n: (s.sum(axis=(0, 1)) + UNSEEN) / (len(s) * s.shape[1]) for n, s in spikes.items()}
+    candidates = _Candidates(weights, rates)
     removed = {pair: np.zeros(w.shape[1:], bool) for pair, w in weights.items()}
     placed = place({})
     for _ in range(ROUNDS):
