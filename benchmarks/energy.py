@@ -44,10 +44,10 @@ def row(name: str, found: Energy) -> dict[str, Any]:
     return {
         "network": name,
         "dt, steps": f"{found.dt * 1e3:g} ms, {steps}",
-        "cycles/step": f"{found.mean.total:,.0f}",
+        "cycles/step": f"{found.activity.mean.total:,.0f}",
         "all spike": f"{found.worst.total:,.0f}",
         "slowest clock": quantity(found.clock, "Hz"),
-        "cycles/inf": f"{found.mean.total * steps:,.0f}",
+        "cycles/inf": f"{found.activity.mean.total * steps:,.0f}",
         "operations/s": quantity(found.operations_per_second, ""),
         "silent": f"{found.activity.sparsity:.1%}",
         "dynamic": span(power.dynamic, "W"),
@@ -59,7 +59,7 @@ def row(name: str, found: Energy) -> dict[str, Any]:
 def as_published(braille: Energy) -> list[str]:
     """The Braille network at the paper's own rate, with one end of the range at a time."""
     rate = 277 / 23.8  # samples per second
-    cycles = braille.mean.total * braille.activity.steps
+    cycles = braille.activity.mean.total * braille.activity.steps
     found = estimate_power(POWER[CHIP], cycles * rate, rate)
     return [
         f"Braille at the published {rate:.3g} samples per second: {span(found.active, 'W')} "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import nir
@@ -17,25 +17,11 @@ from nirbridge.mapping.order import blocks
 from nirbridge.mapping.place import Network, place
 from nirbridge.passes import lower, passes
 from nirbridge.targets import ChipSpec
-from nirbridge.targets.fit import demand
+from nirbridge.targets.fit import Use, demand
 from nirbridge.targets.spec import named_sum
 from nirbridge.timing import check_taus, resolve
 
 ROOM = 4000  # hidden neurons that are placed to be counted on a chip that cannot hold them
-
-
-@dataclass(frozen=True)
-class Use:
-    """One resource: how much is used (None where it could not be counted), of what limit."""
-
-    used: int | None
-    limit: int
-    detail: str = ""
-
-    @property
-    def fits(self) -> bool | None:
-        """Whether the chip has as much; None if that is not known."""
-        return None if self.used is None else self.used <= self.limit
 
 
 @dataclass(frozen=True)
@@ -57,7 +43,7 @@ class Usage:
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values, for JSON."""
-        uses = {name: {**asdict(use), "fits": use.fits} for name, use in self.uses.items()}
+        uses = {name: use.to_dict() for name, use in self.uses.items()}
         reasons = [d.to_dict() for d in self.reasons]
         return {"fits": self.fits, "resources": uses, "reasons": reasons}
 

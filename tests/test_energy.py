@@ -20,13 +20,12 @@ from nirbridge.energy import (
     estimate,
     estimate_power,
     measure,
-    per_inference,
     slowest_clock,
     utilisation,
 )
 from nirbridge.energy.cycles import busiest
 from nirbridge.targets import XYLO_AUDIO_2
-from nirbridge.targets.power import BRAILLE_CYCLES, POWER, ChipPower, power
+from nirbridge.targets.power import BRAILLE_CYCLES, POWER, ChipPower, Figure, power
 from tests.conftest import GRAPHS
 from tests.deployments import coarse, task
 from tests.test_cli import Command
@@ -242,7 +241,7 @@ def test_the_busiest_step() -> None:
 def test_silence_costs_the_least() -> None:
     config = coarse().config
     found = estimate(config, np.zeros((5, config.n_in), np.uint8))
-    assert found.mean == found.activity.busiest == cycles(config, AUDIO_2, 0, 0)
+    assert found.activity.mean == found.activity.busiest == cycles(config, AUDIO_2, 0, 0)
     assert found.operations_per_second == 0
     assert found.activity.sparsity == 1
 
@@ -285,9 +284,19 @@ def test_utilisation() -> None:
 def test_logs_of_other_platforms(
     active: float, idle: float, rate: float, dynamic: float, whole: float, tolerance: float
 ) -> None:
-    """Power in W and J per inference as the keyword-spotting benchmark's raw logs have them."""
-    found = per_inference(active, idle, rate)
-    assert found == pytest.approx((dynamic, whole), rel=tolerance)
+    """Power in W and J per inference as the keyword-spotting benchmark's raw logs have them.
+
+    A chip that has these two powers published, and spends a cycle of that difference per second.
+    """
+    figures = (
+        Figure("idle power", idle * 1e6, "µW", "the log", "idle"),
+        Figure("dynamic energy per cycle", (active - idle) * 1e12, "pJ", "the log", "derived"),
+    )
+    found = estimate_power(ChipPower(figures=figures), 1.0, rate)
+    assert found.dynamic_energy is not None
+    assert found.energy is not None
+    assert found.dynamic_energy.low == pytest.approx(dynamic, rel=tolerance)
+    assert found.energy.high == pytest.approx(whole, rel=tolerance)
 
 
 def test_the_published_keyword_spotter_is_in_the_range() -> None:
@@ -312,7 +321,45 @@ def test_every_estimate_names_its_sources() -> None:
             assert figure.source
             assert figure.condition
         assert (found.energy is None) == (not found.figures)
-    assert "assumed to be that of xylo-audio-2" in estimate_power(IMU, 1e6, 1).assumptions[0]
+    borrowed = estimate_power(IMU, 1e6, 1)
+    assert "as of xylo-audio-2 too: one small example of its own" in borrowed.assumptions[0]
+    assert borrowed.per_cycle is not None
+    assert borrowed.per_cycle.low == pytest.approx(12.8e-6 / 6.25e6)
+    assert borrowed.per_cycle.high == pytest.approx(291e-6 / 6.25e6)
+    assert "makes no range" in borrowed.assumptions[-1]
+
+
+def test_contradicting_figures_make_a_range() -> None:
+    """Of Audio 3 an active power was published below an idle one."""
+    idle = estimate_power(POWER["xylo-audio-3"], 1e6, 1).idle
+    assert idle is not None
+    assert (idle.low, idle.high) == pytest.approx((350e-6, 542.9e-6))
+
+
+def test_a_step_is_charged_for_what_arrives_in_it() -> None:
+    """So the mean is below the busiest, however short the raster is."""
+    config = coarse().config
+    found = estimate(config, np.ones((1, config.n_in), np.uint8)).activity
+    assert found.hidden.any()
+    assert found.mean == found.busiest == cycles(config, AUDIO_2, 1, 0)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_step_is_busier_than_the_busiest(seed: int) -> None:
+    """Aliases too, whose updates depend on how many spike."""
+    rng = np.random.default_rng(seed)
+    config = random_config(rng, synapses=2)
+    raster = rng.integers(0, 3, (30, config.n_in))
+    spikes = simulate(config, raster, record=True).spikes
+    assert spikes is not None
+    arriving = np.vstack([np.zeros_like(spikes[:1]), spikes[:-1]])
+    each = [
+        cycles(config, AUDIO_2, (x > 0).astype(float), (h > 0).astype(float)).total
+        for x, h in zip(raster, arriving, strict=True)
+    ]
+    found = measure(config, AUDIO_2, raster)
+    assert found.busiest.total == pytest.approx(max(each))
+    assert found.mean.total <= max(each) * (1 + 1e-9)
 
 
 def test_a_clock_that_is_too_slow_is_said() -> None:
@@ -330,7 +377,7 @@ def test_a_chip_without_figures_has_cycles_but_no_estimate() -> None:
     unknown = replace(XYLO_AUDIO_2, name="invented", title="Invented")
     config = coarse().config
     found = estimate(config, np.ones((3, config.n_in), np.uint8), chip=unknown)
-    assert found.mean.total > 0
+    assert found.activity.mean.total > 0
     assert found.default_clock is None
     assert found.power.energy is None
     assert "no estimate" in found.power.assumptions[0]
@@ -342,7 +389,7 @@ def test_the_cycles_of_the_braille_network(reference: Path) -> None:
     sample = np.load(reference / "braille" / "test_sample_0_label_1.npy")
     config = convert(graph, method="global", reset="subtract").config
     found = estimate(config, sample)
-    assert found.mean.total * len(sample) == pytest.approx(BRAILLE_CYCLES, rel=0.01)
+    assert found.activity.mean.total * len(sample) == pytest.approx(BRAILLE_CYCLES, rel=0.01)
     assert power(XYLO_AUDIO_2) is AUDIO_2
 
 
@@ -376,7 +423,7 @@ def test_command(nirbridge: Command, place: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["--rate", "--steps-per-inference"])
-@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf"])
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "1e-320", "1e300"])
 def test_rates_that_are_none(
     nirbridge: Command,
     place: Path,
@@ -384,6 +431,8 @@ def test_rates_that_are_none(
     value: str,
 ) -> None:
     done = nirbridge("energy", place, "--input", RASTER, option, value)
+    if (option, value) == ("--steps-per-inference", "1e-320"):
+        assert "1 to 1e+12 steps" in done.err
     assert (done.code, done.codes) == (3, ["NB806"])
 
 

@@ -89,7 +89,7 @@ def test_figures_are_those_of_the_check(example: Any, digits: tuple[Any, Any]) -
     assert np.trace(right[1]) == round(20 * (drift.accuracy or 0))
     energy = deployment.energy(x[:20])
     assert facts["energy"] == energy.to_dict()
-    assert f"{energy.mean.total:,.0f}" in page
+    assert f"{energy.activity.mean.total:,.0f}" in page
 
 
 def test_a_page_needs_nothing_else(example: Any) -> None:

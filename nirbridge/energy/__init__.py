@@ -2,8 +2,8 @@
 
 from nirbridge.energy.activity import Activity, measure
 from nirbridge.energy.cycles import MARGIN, Cycles, cycles, slowest_clock
-from nirbridge.energy.estimate import Energy, Use, estimate, utilisation
-from nirbridge.energy.power import Estimate, Range, estimate_power, per_inference
+from nirbridge.energy.estimate import Energy, estimate, utilisation
+from nirbridge.energy.power import Estimate, Range, estimate_power
 
 __all__ = [
     "MARGIN",
@@ -12,12 +12,10 @@ __all__ = [
     "Energy",
     "Estimate",
     "Range",
-    "Use",
     "cycles",
     "estimate",
     "estimate_power",
     "measure",
-    "per_inference",
     "slowest_clock",
     "utilisation",
 ]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.diagnostics import refuse
-from nirbridge.energy.cycles import Cycles, busiest
+from nirbridge.energy.cycles import Cycles, busiest, cycles
 from nirbridge.mapping import XyloConfig
 from nirbridge.rasters import check_raster
 from nirbridge.simulate import Recording, State, simulate
@@ -34,8 +34,9 @@ class Activity:
     operations
         Synaptic operations per step: weights other than 0 that a spike reaches. Several spikes of
         a neuron in one step reach each of its weights once, as in the chip.
-    busiest
-        Cycles of the busiest step.
+    mean, busiest
+        Cycles of a step: of all on the mean, and of the busiest one. A step is charged for the
+        input spikes in it and for the hidden spikes of the step before, which arrive in it.
 
     """
 
@@ -46,6 +47,7 @@ class Activity:
     outputs: NDArray[np.float64]
     hidden_spikes: NDArray[np.float64]
     operations: float
+    mean: Cycles
     busiest: Cycles
 
     @property
@@ -92,11 +94,12 @@ def measure(config: XyloConfig, chip: ChipPower, raster: Any) -> Activity:
         limit = "at least one step of one sample"
         raise refuse("NB801", node="raster", limit=limit, found=f"shape {counts.shape}")
     peak: Cycles | None = None
-    present = [np.zeros(n) for n in (config.n_in, config.n_hidden, config.n_out)]
+    sizes = (config.n_in, config.n_hidden, config.n_hidden, config.n_out)
+    present = [np.zeros(n) for n in sizes]
     spikes = np.zeros(config.n_hidden)
     for given, arriving, recording in _pieces(config, counts):
         assert recording.spikes is not None
-        seen = given, recording.spikes, recording.output
+        seen = given, arriving, recording.spikes, recording.output
         for total, array in zip(present, seen, strict=True):
             total += (array > 0).sum(axis=(0, 1))
         spikes += recording.spikes.sum(axis=(0, 1), dtype=np.float64)
@@ -104,7 +107,7 @@ def measure(config: XyloConfig, chip: ChipPower, raster: Any) -> Activity:
         found = busiest(config, chip, *flat)
         peak = found if peak is None or found.total > peak.total else peak
     assert peak is not None
-    inputs, hidden, outputs = (total / (samples * steps) for total in present)
+    inputs, arrived, hidden, outputs = (total / (samples * steps) for total in present)
     return Activity(
         samples=samples,
         steps=steps,
@@ -113,6 +116,7 @@ def measure(config: XyloConfig, chip: ChipPower, raster: Any) -> Activity:
         outputs=outputs,
         hidden_spikes=spikes / (samples * steps),
         operations=_operations(config, inputs, hidden),
+        mean=cycles(config, chip, inputs, arrived),
         busiest=peak,
     )
 

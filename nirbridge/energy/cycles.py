@@ -75,16 +75,13 @@ def cycles(
     p_s = np.broadcast_to(np.asarray(inputs, np.float64), config.n_in)
     p_h = np.broadcast_to(np.asarray(hidden, np.float64), config.n_hidden)
     n, (taking, fan_out, driving) = config.n_hidden, _wiring(config, chip)
-    p = float(p_h.mean()) if n else 0.0
-    a = float((config.aliases >= 0).mean()) if n else 0.0
     reached, followed = float(p_s.sum()) * taking, float(p_h @ fan_out)
     second = 1.5 * reached + 5 * followed + n if uses_second(config) else None
-    update = 19 + 2 * max(p, a * a) + 3 * max(p * a, a * a) + p + a * max(p, a)
     return Cycles(
         input=config.n_in + 3.5 * reached,
         recurrent=3 * n + 7 * followed,
         output=float(p_h[driving].sum()) * (1 + 8 * config.n_out),
-        hidden=n * update,
+        hidden=float(_update(config, p_h)),
         readout=12.0 * config.n_out,
         second_synapse=second,
     )
@@ -106,10 +103,20 @@ def busiest(
 
     """
     taking, fan_out, driving = _wiring(config, chip)
-    each = 7.0 * fan_out + (1 + 8 * config.n_out) * driving + 3
+    each = 7.0 * fan_out + (1 + 8 * config.n_out) * driving
     load = 3.5 * taking * (inputs > 0).sum(axis=1) + (hidden > 0) @ each
+    load += _update(config, hidden > 0)
     k = int(load.argmax())
     return cycles(config, chip, (inputs[k] > 0).astype(float), (hidden[k] > 0).astype(float))
+
+
+def _update(config: XyloConfig, hidden: NDArray[Any]) -> Any:
+    """Cycles in which the hidden neurons are stepped, from the chances (…, n_hidden) of a spike."""
+    if not config.n_hidden:
+        return np.zeros(hidden.shape[:-1])
+    p, a = hidden.mean(axis=-1), float((config.aliases >= 0).mean())
+    alone, both = np.maximum(p, a * a), np.maximum(p * a, a * a)
+    return config.n_hidden * (19 + 2 * alone + 3 * both + p + a * np.maximum(p, a))
 
 
 def slowest_clock(total: float, dt: float, margin: float = MARGIN) -> float:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from math import isfinite
+from dataclasses import dataclass
+from math import inf
 from typing import Any
-
-import numpy as np
 
 from nirbridge.diagnostics import refuse
 from nirbridge.energy.activity import Activity, measure
@@ -14,21 +12,10 @@ from nirbridge.energy.cycles import MARGIN, Cycles, cycles, slowest_clock, uses_
 from nirbridge.energy.power import Estimate, estimate_power
 from nirbridge.mapping import XyloConfig
 from nirbridge.targets import ChipSpec, target
+from nirbridge.targets.fit import Use
 from nirbridge.targets.power import power
 
-
-@dataclass(frozen=True)
-class Use:
-    """How much of one resource of the chip a network takes."""
-
-    used: int
-    limit: int
-    unit: str
-
-    @property
-    def share(self) -> float:
-        """Used of what there is; 0 of a resource that the chip does not have."""
-        return self.used / self.limit if self.limit else 0.0
+LONGEST = 1e12  # steps from one inference to the next: years
 
 
 @dataclass(frozen=True)
@@ -43,8 +30,8 @@ class Energy:
         Steps from one inference to the next: 1 / (dt · rate).
     activity
         What was measured in the simulation.
-    mean, worst
-        Cycles of a step: at the measured activity, and if everything spiked in it.
+    worst
+        Cycles of a step if everything spiked in it.
     clock
         In Hz: the slowest that keeps real time in the busiest step of the raster.
     worst_clock
@@ -62,7 +49,6 @@ class Energy:
     dt: float
     steps_per_inference: float
     activity: Activity
-    mean: Cycles
     worst: Cycles
     clock: float
     worst_clock: float
@@ -87,7 +73,7 @@ class Energy:
             "chip": self.chip,
             "dt": self.dt,
             "cycles_per_step": {
-                "mean": self.mean.to_dict(),
+                "mean": activity.mean.to_dict(),
                 "busiest": activity.busiest.to_dict(),
                 "worst": self.worst.to_dict(),
             },
@@ -97,7 +83,7 @@ class Energy:
                 "worst": self.worst_clock,
                 "default": self.default_clock,
             },
-            "use": {name: {**asdict(u), "share": u.share} for name, u in self.use.items()},
+            "use": {name: u.to_dict() for name, u in self.use.items()},
             "activity": activity.to_dict(),
             "operations_per_second": self.operations_per_second,
             "steps_per_inference": self.steps_per_inference,
@@ -132,8 +118,8 @@ def estimate(
     Raises
     ------
     Refused
-        NB801, NB802 for the raster, NB806 for a rate or number of steps that is not above 0, or if
-        there is no such chip.
+        NB801, NB802 for the raster, NB806 for less than one step, or years, from one inference to
+        the next, or if there is no such chip.
     ValueError
         If both ``rate`` and ``steps_per_inference`` are given.
 
@@ -142,40 +128,35 @@ def estimate(
     known, dt = power(spec), config.dt
     if rate is not None and steps_per_inference is not None:
         raise ValueError("either rate or steps_per_inference")
-    for name, value in (("rate", rate), ("steps_per_inference", steps_per_inference)):
-        if value is not None and not (isfinite(value) and value > 0):
-            limit, remedy = "> 0 and finite", "give such a number"
-            raise refuse("NB806", node=name, limit=limit, found=value, remedy=remedy)
+    name = "rate" if rate is not None else "steps_per_inference"
+    if rate is not None:
+        steps_per_inference = 1 / (dt * rate) if rate else inf
+    # rounding of 1 / dt may fall short of the one step that it is
+    if steps_per_inference is not None and not 1 - 1e-9 <= steps_per_inference <= LONGEST:
+        limit = f"from one inference to the next 1 to {LONGEST:g} steps of {dt:g} s"
+        found = rate if rate is not None else steps_per_inference
+        raise refuse("NB806", node=name, limit=limit, found=found, remedy="give such a number")
     activity = measure(config, known, raster)
-    if rate is None:
-        rate = 1 / (dt * (steps_per_inference or activity.steps))
-    mean = cycles(config, known, activity.inputs, activity.hidden)
+    steps = steps_per_inference or activity.steps
     worst = cycles(config, known)
     clock = slowest_clock(activity.busiest.total, dt)
     return Energy(
         chip=spec.title,
         dt=dt,
-        steps_per_inference=1 / (dt * rate),
+        steps_per_inference=steps,
         activity=activity,
-        mean=mean,
         worst=worst,
         clock=clock,
         worst_clock=slowest_clock(worst.total, dt),
         default_clock=None if known.clock is None else known.clock.value,
         use=utilisation(config, spec),
-        power=estimate_power(known, mean.total / dt, rate, clock),
+        power=estimate_power(known, activity.mean.total / dt, 1 / (dt * steps), clock),
     )
 
 
 def utilisation(config: XyloConfig, chip: ChipSpec) -> dict[str, Use]:
-    """How much of each resource a configuration takes, by the names of the chip's limits.
-
-    Neurons that can take input are counted from the first one, those that can drive outputs from
-    the last.
-    """
+    """How much of each resource a configuration takes, by the names of the chip's limits."""
     pairs = (config.weights_rec != 0).any(axis=2)
-    taking = np.flatnonzero((config.weights_in != 0).any(axis=(0, 2)))
-    driving = np.flatnonzero((config.weights_out != 0).any(axis=1))
     used = {
         "inputs": config.n_in,
         "hidden": config.n_hidden,
@@ -183,12 +164,12 @@ def utilisation(config: XyloConfig, chip: ChipSpec) -> dict[str, Use]:
         "synapses": 1 + int(uses_second(config)),
         "fan_out": int(pairs.sum(axis=1).max(initial=0)),
         "entries": int(pairs.sum()),
-        "input_neurons": int(taking[-1]) + 1 if len(taking) else 0,
-        "output_neurons": config.n_hidden - int(driving[0]) if len(driving) else 0,
+        "input_neurons": int((config.weights_in != 0).any(axis=(0, 2)).sum()),
+        "output_neurons": int((config.weights_out != 0).any(axis=1).sum()),
     }
     limits = chip.limits()
     return {
-        name: Use(n, limits[name].value, limits[name].unit)
+        name: Use(n, limits[name].value, unit=limits[name].unit)
         for name, n in used.items()
         if name in limits
     }

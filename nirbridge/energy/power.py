@@ -20,8 +20,9 @@ _SI = {"µW": 1e-6, "µJ": 1e-6, "pJ": 1e-12}
 ALWAYS: tuple[str, ...] = (
     "no figure was measured by nirbridge, and none on this network",
     "the chip runs in real time; what it spends beyond idling grows with its clock cycles alone",
-    "the idle power does not depend on network and clock (the vendor says that power grows with "
-    "the clock; figures with a known one are for 6.25 MHz)",
+    "the idle power does not depend on network and clock, though the vendor says that power grows "
+    "with the clock",
+    "the ends of a range are the lowest and the highest of few figures, not bounds",
     "core only: without audio or motion front end, without inputs and outputs of the board",
 )
 
@@ -80,20 +81,6 @@ class Estimate:
         }
 
 
-def per_inference(active: float, idle: float, rate: float) -> tuple[float, float]:
-    """Dynamic and whole energy of an inference in J.
-
-    Parameters
-    ----------
-    active, idle
-        Power in W.
-    rate
-        Inferences per second.
-
-    """
-    return (active - idle) / rate, active / rate
-
-
 def estimate_power(
     chip: ChipPower, cycles_per_second: float, rate: float, clock: float = 0.0
 ) -> Estimate:
@@ -112,16 +99,16 @@ def estimate_power(
 
     """
     figures, assumptions = chip.figures, ALWAYS
+    if chip.dynamic_of is not None:
+        own = chip.values("dynamic energy per cycle")
+        figures = (*figures, *POWER[chip.dynamic_of].values("dynamic energy per cycle"))
+        little = "one small example of its own" if own else "nothing"
+        text = f"energy per cycle as of {chip.dynamic_of} too: {little} was published for this chip"
+        assumptions = (text, *assumptions)
     per_cycle = _range(figures, "dynamic energy per cycle")
-    if per_cycle is None and chip.dynamic_of is not None:
-        borrowed = POWER[chip.dynamic_of].values("dynamic energy per cycle")
-        per_cycle = _range(borrowed, "dynamic energy per cycle")
-        figures = (*figures, *borrowed)
-        assumptions = (
-            f"energy per cycle assumed to be that of {chip.dynamic_of}: none was published",
-            *assumptions,
-        )
     idle = _range(figures, "idle power")
+    if idle is not None and idle.low == idle.high:
+        assumptions = (*assumptions, "one idle power alone was published, which makes no range")
     dynamic = None if per_cycle is None else per_cycle * cycles_per_second
     active = None if dynamic is None or idle is None else idle + dynamic
     if chip.clock is not None and clock > chip.clock.value:

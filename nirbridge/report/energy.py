@@ -37,11 +37,11 @@ def _table(*columns: str) -> Table:
 
 def _cycles(found: Energy) -> Table:
     table = _table("clock cycles per step", "mean", "busiest", "all spike")
-    columns = (found.mean, found.activity.busiest, found.worst)
+    columns = (found.activity.mean, found.activity.busiest, found.worst)
     for part in _PARTS:
         cells = [f"{getattr(each, part):,.0f}" for each in columns]
         table.add_row(part, *cells, style="bold" if part == "total" else "")
-    if found.mean.second_synapse is not None:
+    if found.activity.mean.second_synapse is not None:
         cells = [f"{each.second_synapse or 0:,.0f}" for each in columns]
         table.add_row("beside them: second synapse", *cells)
     return table
@@ -68,7 +68,7 @@ def _use(found: Energy) -> Table:
     table.columns[-1].justify = "left"
     for name, use in found.use.items():
         share = f"{use.share:.1%}" if use.limit else "-"
-        table.add_row(name, f"{use.used:,}", f"{use.limit:,}", share, use.unit)
+        table.add_row(name, f"{use.used or 0:,}", f"{use.limit:,}", share, use.unit)
     return table
 
 

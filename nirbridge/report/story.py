@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nirbridge.check import Drift
 from nirbridge.diagnostics import Diagnostic, Refused, refuse
-from nirbridge.energy import Energy, Use, utilisation
+from nirbridge.energy import Energy, utilisation
 from nirbridge.graph.inline import inline
 from nirbridge.graph.nodes import kind
 from nirbridge.graph.read import repairs
@@ -23,6 +23,7 @@ from nirbridge.report.provenance import Provenance, provenance
 from nirbridge.report.rounding import WeightRow, weight_rows
 from nirbridge.report.units import counted, percent
 from nirbridge.targets import TARGETS, ChipSpec
+from nirbridge.targets.fit import Use
 
 if TYPE_CHECKING:
     from nirbridge.deployment import Deployment
@@ -186,7 +187,7 @@ class Story:
             "repairs": repairs(d.source),
             "placement": asdict(d.placement),
             "weights": [asdict(row) for row in self.weights],
-            "use": {name: asdict(use) for name, use in self.use.items()},
+            "use": {name: use.to_dict() for name, use in self.use.items()},
             "energy": None if self.energy is None else self.energy.to_dict(),
             "diagnostics": [each.to_dict() for each in self.violations],
             "provenance": self.provenance.to_dict(),

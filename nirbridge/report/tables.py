@@ -131,7 +131,7 @@ def journal(story: Story) -> Table:
 def use(story: Story) -> Table:
     """How much of the chip is taken."""
     rows = tuple(
-        (u.unit, f"{u.used:,}", f"{u.limit:,}", percent(u.share) if u.limit else "-")
+        (u.unit, f"{u.used or 0:,}", f"{u.limit:,}", percent(u.share) if u.limit else "-")
         for u in story.use.values()
     )
     caption = f"How much of {story.chip_title} is taken"
@@ -140,10 +140,10 @@ def use(story: Story) -> Table:
 
 def cycles(found: Energy) -> Table:
     """Clock cycles of a step, part by part."""
-    columns = (found.mean, found.activity.busiest, found.worst)
+    columns = (found.activity.mean, found.activity.busiest, found.worst)
     parts = ("input", "recurrent", "output", "hidden", "readout", "total")
     rows = tuple((p, *(f"{getattr(each, p):,.0f}" for each in columns)) for p in parts)
-    if found.mean.second_synapse is not None:
+    if found.activity.mean.second_synapse is not None:
         beside = tuple(f"{each.second_synapse or 0:,.0f}" for each in columns)
         rows = (*rows, ("beside them: second synapse", *beside))
     return Table("Clock cycles per step", ("part", "mean", "busiest", "all spike"), rows)

@@ -21,8 +21,8 @@ from nirbridge.journal import Note
 from nirbridge.report.facts import Inspection
 from nirbridge.report.units import counted, percent, seconds, spread
 from nirbridge.targets import FORMATS, TARGETS, ChipSpec, Limit
-from nirbridge.targets.fit import Demand
-from nirbridge.usage import Usage, Use
+from nirbridge.targets.fit import Demand, Use
+from nirbridge.usage import Usage
 
 
 def graph_tree(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import nir
 import numpy as np
@@ -12,6 +13,30 @@ from nirbridge.graph.inline import inline
 from nirbridge.graph.nodes import SPIKING, is_neuron, kind, shape_of
 from nirbridge.graph.topology import Topology
 from nirbridge.targets.spec import ChipSpec, named_sum
+
+
+@dataclass(frozen=True)
+class Use:
+    """One resource: how much is used (None where it could not be counted), of what limit."""
+
+    used: int | None
+    limit: int
+    detail: str = ""
+    unit: str = ""
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether the chip has as much; None if that is not known."""
+        return None if self.used is None else self.used <= self.limit
+
+    @property
+    def share(self) -> float:
+        """Used of what there is; 0 of a resource that the chip does not have."""
+        return (self.used or 0) / self.limit if self.limit else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**asdict(self), "fits": self.fits, "share": self.share}
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class ChipPower:
     figures
         All that was published.
     dynamic_of
-        The chip whose energy per clock cycle is assumed where this one has no figures for it.
+        The chip whose energy per clock cycle is taken too where this one has little published.
 
     """
 
@@ -101,7 +101,7 @@ POWER: dict[str, ChipPower] = {
                 "dynamic energy per cycle",
                 291 / 6.25,
                 _KWS,
-                "291 µW / 6.25 MHz, as if no cycle was spent waiting",
+                "291 µW / 6.25 MHz, as if no cycle was spent waiting; more if any was",
                 derived=True,
             ),
             _figure(
@@ -120,6 +120,13 @@ POWER: dict[str, ChipPower] = {
         figures=(
             _figure("idle power", 188.2, _IMU, "core and motion interface, 6.25 MHz"),
             _figure("active power", 201.0, _IMU, f"core and motion interface, {_DEMO}"),
+            _figure(
+                "dynamic energy per cycle",
+                (201.0 - 188.2) / 6.25,
+                _IMU,
+                "(201.0 − 188.2) µW / 6.25 MHz, as if no cycle was spent waiting; more if any was",
+                derived=True,
+            ),
         ),
         dynamic_of="xylo-audio-2",
     ),
@@ -129,6 +136,13 @@ POWER: dict[str, ChipPower] = {
         figures=(
             _figure("idle power", 542.9, _INTRO, "core, 6.25 MHz"),
             _figure("active power", 350, _INTRO, "core, about, the same network in real time"),
+            _figure(
+                "idle power",
+                350,
+                _INTRO,
+                "no more than that active power, which contradicts the 542.9 µW",
+                derived=True,
+            ),
             _figure(
                 "active power",
                 588,
