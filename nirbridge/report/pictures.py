@@ -74,11 +74,13 @@ def _raster_words(sample: Sample) -> str:
         "Steps with at least one spike; one row per neuron. The chip's answer is moved back by its "
         "latency. Relays, which only repeat others, are left out."
     ]
-    many = spikes.sharing(sample)
-    if many:
-        words.append(f"One mark stands for {many}, and is set if any of them spikes.")
-    if sample.steps < sample.of_steps:
-        words.append(f"Shown are the first {sample.steps:,} of {sample.of_steps:,} steps.")
+    hidden = sum(s.role == "hidden" for s in sample.spikes)
+    if hidden > spikes.GROUPS:
+        words.append(f"The {hidden} hidden populations stand together, in the order of the chip.")
+    if any(s.chip.shape[1] > spikes.ROWS for s in sample.spikes):
+        words.append(f"Of larger populations {spikes.ROWS} neurons are shown, evenly spread.")
+    if sample.of_steps > spikes.COLUMNS:
+        words.append(f"Shown are the first {spikes.COLUMNS:,} of {sample.of_steps:,} steps.")
     if not any(s.role == "output" for s in sample.spikes):
         words.append("The outputs are read by their membranes, and send no spikes.")
     return " ".join(words)

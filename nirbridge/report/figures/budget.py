@@ -18,7 +18,7 @@ NARROW = 1.0  # percentage points that the axis spans at least
 
 def budget(drift: Drift) -> Figure:
     """A bar for each rung of the ladder: percentage points of decisions lost, or won back."""
-    from matplotlib.figure import Figure
+    from nirbridge.report.figures.shown import Figure
 
     rungs = drift.rungs[1:]
     losses = [100 * rung.loss for rung in rungs]

@@ -28,7 +28,7 @@ def neuron_map(placement: Placement, limit: int, takes: int = 0, drives: int = 0
     ``takes``: only so many, from the first, can take input; ``drives``: only so many, up to the
     last in use, can drive outputs; both 0 if all can. They are framed.
     """
-    from matplotlib.figure import Figure
+    from nirbridge.report.figures.shown import Figure
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
@@ -92,7 +92,7 @@ def _frame(first: int, end: int, columns: int) -> NDArray[Any]:
 
 def matrix(config: XyloConfig, placement: Placement) -> Figure:
     """All weights: rows are what sends (inputs, hidden), columns what receives."""
-    from matplotlib.figure import Figure
+    from nirbridge.report.figures.shown import Figure
 
     n_in, n_hidden, n_out = config.n_in, config.n_hidden, config.n_out
     whole = np.zeros((n_in + n_hidden, n_hidden + n_out), np.int16)

@@ -24,7 +24,7 @@ SHIFTS = np.arange(1, 16)
 
 def weights(groups: Sequence[WeightGroup]) -> Figure:
     """How many weights have which value, in floats and as the chip holds them."""
-    from matplotlib.figure import Figure
+    from nirbridge.report.figures.shown import Figure
 
     with styled():
         figure = Figure(figsize=(WIDTH, 0.8 + 1.2 * len(groups)), layout="constrained")
@@ -55,7 +55,7 @@ def weights(groups: Sequence[WeightGroup]) -> Figure:
 
 def decays(found: Sequence[Decay], dt: float) -> Figure:
     """Each neuron's time constants as trained, and the ones that the chip has instead."""
-    from matplotlib.figure import Figure
+    from nirbridge.report.figures.shown import Figure
 
     with styled():
         figure = Figure(figsize=(WIDTH, 3.7), layout="constrained")
