@@ -18,7 +18,7 @@ import pytest
 from nirbridge import Deployment, Refused, XyloConfig, convert, read
 from nirbridge.diagnostics import RULES
 from nirbridge.report.evidence import Sample, Spikes, Trace
-from nirbridge.report.figures.spikes import bands, raster, trace
+from nirbridge.report.figures import spikes
 from nirbridge.report.page import html
 from nirbridge.report.story import RANDOM, gather
 from tests.conftest import EXAMPLES, GRAPHS
@@ -342,7 +342,7 @@ def test_marks_of_the_raster_are_spikes_not_pools_of_them() -> None:
     rng = np.random.default_rng(0)
     chip, trained = (rng.random((2, 2000, 1000)) < 0.3).astype(np.uint8)
     parts = (Spikes("hidden", "hidden", 0, chip, trained),)
-    (band,) = bands(Sample(0, 2000, 2000, 1e-3, parts, ()))
+    (band,) = spikes.bands(Sample(0, 2000, 2000, 1e-3, parts, ()))
     shown = [float(layer.marks.sum()) for layer in band.layers]
     exact = [np.sum(chip & trained), np.sum(trained > chip), np.sum(chip > trained)]
     for some, all_ in zip(shown, exact, strict=True):
@@ -352,13 +352,14 @@ def test_marks_of_the_raster_are_spikes_not_pools_of_them() -> None:
 def test_populations_that_are_drawn_together_have_a_name() -> None:
     one = np.ones((5, 4), np.uint8)
     parts = tuple(Spikes(f"n{k}", "hidden", 0, one, one) for k in range(12))
-    found = raster(Sample(0, 5, 5, 1e-3, parts, ()))
+    found = spikes.raster(Sample(0, 5, 5, 1e-3, parts, ()))
     assert [text.get_text() for text in found.axes[0].texts] == ["hidden\n48"]
 
 
 def test_a_trace_of_one_step_is_seen() -> None:
     one, none = np.ones(1), np.zeros(1, int)
-    found = trace(Trace("n[0]", "why", "thresholds", 0, one, one, one, one, none, none), 1e-4)
+    states = Trace("n[0]", "why", "thresholds", 0, one, one, one, one, none, none)
+    found = spikes.trace(states, 1e-4)
     lines = found.axes[0].get_lines()
     assert all(line.get_marker() == "o" for line in lines[:2])
     assert found.axes[0].get_xlim()[0] == 0

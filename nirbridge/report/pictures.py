@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nirbridge.mapping.lift import chip_dynamics
 from nirbridge.report.drawing import draw
 from nirbridge.report.evidence import Sample, Trace
 from nirbridge.report.figures import budget, chip, rounding, spikes
@@ -52,7 +53,7 @@ def drawing(story: Story, after: bool) -> Picture:
     svg = draw(
         graph,
         marks=story.marks if after else None,
-        dt=d.config.dt,
+        how=chip_dynamics(d.config.dt) if after else d.dynamics,
         limit=DRAWN,
         populations=after,
         title=title,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.dynamics import Dynamics
-from nirbridge.graph.nodes import kind
+from nirbridge.graph.inline import inline
+from nirbridge.graph.nodes import kind, shape_of
 from nirbridge.graph.topology import Topology
 from nirbridge.mapping.lift import chip_dynamics
 from nirbridge.mapping.place import chip_links, synapses
+from nirbridge.report.acting import acting
 
 if TYPE_CHECKING:
     from nirbridge.deployment import Deployment
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 MATRICES = ("input to hidden", "hidden to hidden", "hidden to output")
-NO_MEMORY = 0.1  # steps: a shorter time constant stands for none
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,35 +119,49 @@ def _links(deployment: Deployment) -> list[tuple[str, str, Array, Array]]:
 
 
 def decays(deployment: Deployment) -> tuple[Decay, ...]:
-    """Time constants of every population but relays, before (as trained) and after."""
-    how = Dynamics.of(deployment.lowered) or deployment.dynamics
+    """Time constants of every population as they were trained, and as the chip has them.
+
+    What the rewrite made (relays, the synapses that it gives to neurons without, or a second one)
+    was never trained, and is left out.
+    """
+    source = inline(deployment.source)
     chip = chip_dynamics(deployment.config.dt)
-    sides = ((deployment.lowered, how), (deployment.deployed, chip))
     topology = Topology(deployment.lowered)
     found = []
     for p in deployment.placement.populations:
-        if p.relay:
+        if p.name not in source.nodes:
             continue
         names = synapses(deployment.lowered, topology, p.name)
-        states: list[tuple[str, str, tuple[str, ...]]] = [("membrane", p.name, ("tau", "tau_mem"))]
-        if names:
-            kinds = ("synapse", "second synapse")
-            states += [(k, n, ("tau",)) for k, n in zip(kinds, names, strict=False)]
-        else:
-            states.append(("synapse", p.name, ("tau_syn",)))
-        for what, name, fields in states:
-            before, after = (_effective(g.nodes.get(name), fields, h) for g, h in sides)
-            keeps = (before > 0) & (after > 0) if len(before) == len(after) else np.zeros(0, bool)
+        for what, name, old, field in _states(source, p.name, names):
+            node = source.nodes[old]
+            before = _acting(node, field, deployment.dynamics.override(node))
+            before = before if p.kept is None else before[list(p.kept)]
+            after = _acting(deployment.deployed.nodes[name], field, chip)
+            keeps = (before > 0) & (after > 0)
             if keeps.any():
                 found.append(Decay(p.name, what, before[keeps], after[keeps]))
     return tuple(found)
 
 
-def _effective(node: nir.NIRNode | None, fields: tuple[str, ...], how: Dynamics) -> Array:
-    """Time constants as they act, 0 for none; empty if the node has no such field."""
-    values: Any = next((getattr(node, f) for f in fields if hasattr(node, f)), ())
-    factor = how.factor(np.asarray(values, np.float64))
-    positive = factor > 0
-    tau = np.zeros(factor.shape)
-    tau[positive] = -how.dt / np.log(np.minimum(factor[positive], 1 - 1e-15))
-    return np.where(tau < NO_MEMORY * how.dt, 0.0, tau)
+def _states(
+    source: nir.NIRGraph, name: str, names: list[str]
+) -> Iterator[tuple[str, str, str, str]]:
+    """States of a population that were trained: kind, node on the chip, node as given, field."""
+    yield "membrane", name, name, "tau_mem"
+    trained = hasattr(source.nodes[name], "tau_syn")
+    if trained and not names:
+        yield "synapse", name, name, "tau_syn"
+    for k, (what, synapse) in enumerate(zip(("synapse", "second synapse"), names, strict=False)):
+        if synapse in source.nodes:
+            yield what, synapse, synapse, "tau"
+        elif trained and k == 0:
+            yield what, synapse, name, "tau_syn"
+
+
+def _acting(node: nir.NIRNode, field: str, how: Dynamics) -> Array:
+    """Time constants as they act, for each neuron; 0 for none. A node may have ``tau`` alone."""
+    values: Any = getattr(node, field, None)
+    if values is None:
+        values = getattr(node, "tau", 0.0)
+    found = acting(values, how).ravel()
+    return np.broadcast_to(found, int(np.prod(shape_of(node)))) if found.size == 1 else found

@@ -28,9 +28,10 @@ def neuron_map(placement: Placement, limit: int, takes: int = 0, drives: int = 0
     ``takes``: only so many, from the first, can take input; ``drives``: only so many, up to the
     last in use, can drive outputs; both 0 if all can. They are framed.
     """
-    from nirbridge.report.figures.shown import Figure
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
+
+    from nirbridge.report.figures.shown import Figure
 
     limit = max(limit, placement.n_hidden, 1)
     columns = int(np.clip(10 * round(np.sqrt(2.5 * limit) / 10), 10, 50))

@@ -43,7 +43,7 @@ class Band:
     @property
     def shown(self) -> int:
         """Neurons that have a row."""
-        return self.layers[0].marks.shape[1]
+        return int(self.layers[0].marks.shape[1])
 
 
 def bands(sample: Sample) -> list[Band]:
