@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import pairwise, product
 
 import nir
@@ -107,7 +107,7 @@ def chance(seed: int) -> nir.NIRGraph:
     return graph(names, [("input", "p0"), *pairs, (f"p{n - 1}", "output")])
 
 
-HARD = {
+HARD: dict[str, Callable[[], nir.NIRGraph]] = {
     "30 equal branches": lambda: parallel(30),
     "9 branches": lambda: parallel(9, 9),
     "30 branches of 4 sizes": lambda: parallel(30, 4),

@@ -28,9 +28,13 @@ MATRICES = ("input to hidden", "hidden to hidden", "hidden to output")
 
 @dataclass(frozen=True, eq=False)
 class WeightGroup:
-    """All weights of one of the chip's matrices that are not 0 both before and after."""
+    """All weights of one of the chip's matrices that are not 0 both before and after.
+
+    ``unit``: what a weight of 1 adds per spike.
+    """
 
     title: str
+    unit: str
     before: Array
     after: Array
 
@@ -66,14 +70,16 @@ class Decay:
 
 
 def weight_groups(deployment: Deployment) -> tuple[WeightGroup, ...]:
-    """Weights by the chip's matrix, in thresholds (volts for readouts) per spike."""
-    parts: dict[str, list[tuple[Array, Array]]] = {name: [] for name in MATRICES}
-    for _, matrix, before, after in _links(deployment):
+    """Weights by the chip's matrix, in thresholds per spike, or volts for readouts."""
+    readouts = {p.name for p in deployment.placement.outputs if p.readout}
+    parts: dict[tuple[str, str], list[tuple[Array, Array]]] = {}
+    for _, target, matrix, before, after in _links(deployment):
         used = (before != 0) | (after != 0)
-        parts[matrix].append((before[used], after[used]))
+        unit = "volts" if target in readouts else "thresholds"
+        parts.setdefault((matrix, unit), []).append((before[used], after[used]))
     return tuple(
-        WeightGroup(name, *(np.concatenate(side) for side in zip(*pairs, strict=True)))
-        for name, pairs in parts.items()
+        WeightGroup(name, unit, *(np.concatenate(side) for side in zip(*pairs, strict=True)))
+        for (name, unit), pairs in sorted(parts.items(), key=lambda p: MATRICES.index(p[0][0]))
         if sum(len(b) for b, _ in pairs)
     )
 
@@ -81,7 +87,7 @@ def weight_groups(deployment: Deployment) -> tuple[WeightGroup, ...]:
 def weight_rows(deployment: Deployment) -> tuple[WeightRow, ...]:
     """The same as figures, matrix by matrix; those that are empty are left out."""
     rows = []
-    for name, matrix, before, after in _links(deployment):
+    for name, _, matrix, before, after in _links(deployment):
         size = float(np.sqrt(np.mean(before**2))) if before.size else 0.0
         if not before.any() and not after.any():
             continue
@@ -100,8 +106,8 @@ def weight_rows(deployment: Deployment) -> tuple[WeightRow, ...]:
     return tuple(rows)
 
 
-def _links(deployment: Deployment) -> list[tuple[str, str, Array, Array]]:
-    """Node, matrix of the chip, and weights (out, in) with the chip's decays, exact and rounded."""
+def _links(deployment: Deployment) -> list[tuple[str, str, str, Array, Array]]:
+    """Node, what it feeds, matrix, and weights (out, in) with the chip's decays, exact, rounded."""
     graph, place = deployment.lowered, deployment.placement
     outputs = {p.name for p in place.outputs}
     found = []
@@ -114,7 +120,7 @@ def _links(deployment: Deployment) -> list[tuple[str, str, Array, Array]]:
         else:
             matrix = MATRICES[0 if kind(graph.nodes[link.source]) == "Input" else 1]
         before, after = (np.asarray(node.weight, np.float64) for node in nodes if node is not None)
-        found.append((link.name, matrix, before, after))
+        found.append((link.name, link.target, matrix, before, after))
     return found
 
 

@@ -121,6 +121,10 @@ def _spots(each: Way, middle: bool) -> Iterator[tuple[float, float, bool]]:
         places = [half + k * step for k in (0, -1, 1, -2, 2, -3, 3)]
     else:
         places = [*near, half, *(n - k for k in near)]
+        (x, y), down = each.points[0], each.down  # beside the first piece, whichever way it bends
+        baseline = y + 13 if down > 0 else y - 6
+        yield x + ASIDE, baseline, False
+        yield x - ASIDE, baseline, True
     for place in places:
         x, y = (float(value) for value in each.along[max(0, min(n - 1, place))])
         yield x + ASIDE, y + 4, False
