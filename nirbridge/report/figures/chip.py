@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PIXELS = 400  # of a matrix that is drawn, along each side
 FEWEST = 0.045  # share of an axis that a label needs
-DIGITS = 45  # that fit side by side on the map
+DIGITS = 50  # that fit side by side on the map
 POSITIVE, NEGATIVE = (209, 105, 14), (11, 111, 184)  # orange, blue
 
 
