@@ -19,10 +19,9 @@ from nirbridge.graph.inline import inline
 from nirbridge.graph.shapes import infer
 from nirbridge.report.acting import acting
 from nirbridge.report.drawing import draw
-from nirbridge.report.drawing.boxes import Box, Known, Tau, View, Wire, view
+from nirbridge.report.drawing.boxes import Box, Known, Tau, View, Wire, natural, view
 from nirbridge.report.drawing.fold import ACROSS, LIMIT, closed, folded
 from nirbridge.report.drawing.layout import BOLD, Layout, place, ranks, text_width
-from nirbridge.report.units import natural
 from tests.conftest import EXAMPLES, GRAPHS
 from tests.drawn import HARD, chance, nested, parallel, stages
 from tests.test_cli import Command, left

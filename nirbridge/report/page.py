@@ -11,7 +11,7 @@ from nirbridge.files import check_new, check_suffix, replacing
 from nirbridge.graph.read import repairs
 from nirbridge.report import pictures, tables
 from nirbridge.report.facts import to_json
-from nirbridge.report.figures.style import HUES, over
+from nirbridge.report.figures.style import HUES
 from nirbridge.report.story import Story
 from nirbridge.report.templates import render
 
@@ -75,7 +75,7 @@ def html(story: Story, digest: str = "") -> str:
         before=pictures.drawing(story, after=False),
         after=pictures.drawing(story, after=True),
         repairs=repairs(story.deployment.source),
-        hues=[f"background: {hue}; color: {over(hue)}" for hue in HUES],
+        hues=HUES,
         map=pictures.map_picture(story),
         matrix=pictures.matrix_picture(story),
         rounding=list(pictures.rounding_pictures(story)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -89,9 +88,3 @@ def short(text: str, most: int = SHORTEST) -> str:
         return text
     tail = most // 3
     return f"{text[: most - 1 - tail]}…{text[-tail:]}"
-
-
-def natural(name: str) -> tuple[tuple[str, int, str], ...]:
-    """Sorts names as people do: n2 before n10."""
-    parts = re.findall(r"(\D*)(\d*)", name, re.ASCII)
-    return tuple((text, int(digits or 0), digits) for text, digits in parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -12,7 +13,7 @@ from nirbridge.dynamics import Dynamics
 from nirbridge.graph.nodes import SPIKING, TIME_CONSTANTS, is_neuron, kind, parameters, shape_of
 from nirbridge.graph.shapes import Shape
 from nirbridge.report.acting import acting, remembered
-from nirbridge.report.units import natural, seconds, short, size, spread
+from nirbridge.report.units import seconds, short, size, spread
 
 Shapes = Mapping[str, tuple[Shape, Shape]]
 
@@ -170,6 +171,12 @@ def view(graph: nir.NIRGraph, known: Known, path: str = "") -> View:
             shape = signals[a]
             wires.append(Wire(a, b, "" if shape is None else size(shape)))
     return View(boxes, tuple(wires))
+
+
+def natural(name: str) -> tuple[tuple[str, int, str], ...]:
+    """Sorts names as people do: n2 before n10."""
+    parts = re.findall(r"(\D*)(\d*)", name, re.ASCII)
+    return tuple((text, int(digits or 0), digits) for text, digits in parts)
 
 
 def _box(name: str, node: nir.NIRNode, full: str, known: Known) -> Box:
