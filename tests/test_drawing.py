@@ -23,7 +23,7 @@ from nirbridge.report.drawing.boxes import Box, Known, Tau, View, Wire, natural,
 from nirbridge.report.drawing.fold import ACROSS, LIMIT, closed, folded
 from nirbridge.report.drawing.layout import BOLD, Layout, place, ranks, text_width
 from tests.conftest import EXAMPLES, GRAPHS
-from tests.drawn import HARD, chance, nested, parallel, stages
+from tests.drawn import HARD, chance, nested, parallel, recurrent, skips, stages
 from tests.test_cli import Command, left
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -273,6 +273,17 @@ def test_repeated_blocks_are_drawn_once() -> None:
     assert {"block0 to block6", "7 × alike, in a row", "skip"} <= set(said)
     shown = folded(seen(chain(30)))
     assert [b.what for b in shown.boxes.values() if b.role == "group"] == ["30 × in a row"]
+    shown = folded(seen(recurrent(25)), 24)
+    (row,) = (b for b in shown.boxes.values() if b.role == "neuron")
+    assert (row.name, row.what) == ("layer0 to layer24", "25 × CubaLIF, 24, in a row")
+    assert (row.loops, row.neurons) == (25, 25 * 24)
+    assert shown.nodes == seen(recurrent(25)).nodes
+
+
+def test_groups_have_the_names_of_their_nodes() -> None:
+    said = texts(draw(skips(12), limit=5))
+    assert "layer0, layer1" in said
+    assert not any("layers" in words for words in said)
 
 
 def test_only_as_many_nested_graphs_are_closed_as_must_be() -> None:

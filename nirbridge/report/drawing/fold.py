@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from nirbridge.report.drawing.alike import alike, repeated
 from nirbridge.report.drawing.boxes import Box, View, Wire, joined
-from nirbridge.report.drawing.groups import grouped, inside, summary
+from nirbridge.report.drawing.groups import grouped, inside, summary, unnamed
 from nirbridge.report.drawing.layout import ranks
 
 LIMIT = 40  # boxes that can still be read at once
@@ -20,7 +20,8 @@ def folded(whole: View, limit: int = LIMIT, populations: bool = False) -> View:
 
     ``populations``: fold synapses into their neurons and parallel maps into one in any case, as
     the chip has them. Further: equal boxes side by side as one, equal blocks in a row as one, maps
-    as wires, nested graphs closed, dotted names as groups, and at last every layer as one box.
+    as wires (and blocks again), nested graphs closed, dotted names as groups, and at last every
+    layer as one box.
     More than ACROSS boxes side by side are folded in any case.
     """
     if populations:
@@ -32,6 +33,7 @@ def folded(whole: View, limit: int = LIMIT, populations: bool = False) -> View:
         alike,
         repeated,
         maps_as_wires,
+        repeated,
         lambda view: closed(view, limit),
         by_prefix,
         by_layer,
@@ -212,15 +214,14 @@ def by_prefix(view: View) -> View:
 
 def by_layer(view: View) -> View:
     """Boxes at the same distance from the input become one."""
-    return grouped(view, {key: f"layer {depth}" for key, depth in ranks(view).items()})
+    return grouped(view, {key: str(depth) for key, depth in ranks(view).items()}, unnamed)
 
 
 def _thinned(view: View, limit: int) -> View:
     """Runs of layers become one box, so many that ``limit`` boxes are left."""
     depth = {k: d for k, d in ranks(view).items() if view.boxes[k].role != "end"}
     run = -(-(max(depth.values(), default=0) + 1) // limit)
-    group = {k: f"layers {d // run * run} to {d // run * run + run - 1}" for k, d in depth.items()}
-    return grouped(view, group)
+    return grouped(view, {k: str(d // run) for k, d in depth.items()}, unnamed)
 
 
 def _narrowed(view: View) -> View:
@@ -228,5 +229,5 @@ def _narrowed(view: View) -> View:
     view = inside(view, _narrowed)
     depth = ranks(view)
     wide = {d for d, n in Counter(depth.values()).items() if n > ACROSS}
-    group = {k: f"{view.boxes[k].role}s of layer {d}" for k, d in depth.items() if d in wide}
-    return grouped(view, group) if group else view
+    group = {k: f"{view.boxes[k].role} {d}" for k, d in depth.items() if d in wide}
+    return grouped(view, group, unnamed) if group else view

@@ -22,13 +22,17 @@ def inside(view: View, step: Callable[[View], View]) -> View:
 
 
 def several(name: str, boxes: Mapping[str, Box]) -> Box:
-    """Any boxes as one: what is in it, the range of its time constants, and some names."""
+    """Any boxes as one: what is in it, the range of its time constants, and some names.
+
+    Without a name of its own it has those of its boxes.
+    """
     content = list(boxes.values())
+    names = named(tuple(b.name for b in content))
     nodes, neurons = sum(b.nodes for b in content), sum(b.neurons for b in content)
     return Box(
-        name,
+        name or names,
         "group",
-        lines=(*summary(content, nodes, neurons), named(tuple(b.name for b in content))),
+        lines=(*summary(content, nodes, neurons), *([names] if name else [])),
         taus=joined(tau for box in content for tau in box.taus),
         nodes=nodes,
         neurons=neurons,
@@ -43,6 +47,11 @@ def summary(content: Sequence[Box], nodes: int, neurons: int) -> tuple[str, ...]
     if len(said) > NAMED:
         kinds.append(f"and {counted(len(said) - NAMED, 'other type')}")
     return (f"{counted(nodes, 'node')}, {counted(neurons, 'neuron')}", *kinds)
+
+
+def unnamed(_: str, boxes: Mapping[str, Box]) -> Box:
+    """As :func:`several`; what tells the groups apart is no name."""
+    return several("", boxes)
 
 
 def grouped(view: View, group: Mapping[str, str], make: Make = several) -> View:
