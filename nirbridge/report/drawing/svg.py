@@ -114,17 +114,18 @@ def draw(
     shapes, _ = infer(inline(graph))
     whole = view(graph, Known(shapes, marks or {}, dt, how))
     shown = folded(whole, limit, populations)
-    layout = place(shown)
-    note = ""
-    if shown.count < whole.count:
-        note = f"{whole.nodes} nodes in {shown.count} boxes"
     return render(
         "drawing/graph.svg.j2",
-        **_picture(layout, sorted(_roles(shown)), note),
+        **_picture(place(shown), sorted(_roles(shown)), _left_out(whole, shown)),
         title=title or "NIR graph",
         description=describe(shown),
         standalone=standalone,
     )
+
+
+def _left_out(whole: View, shown: View) -> str:
+    """How much is folded, if anything."""
+    return f"{whole.nodes} nodes in {shown.count} boxes" if shown.count < whole.count else ""
 
 
 def describe(shown: View) -> str:
