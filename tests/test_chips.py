@@ -312,7 +312,7 @@ def test_reordered_neurons_survive_a_file(tmp_path: Any) -> None:
     assert (again.placement, again.config) == (result.placement, result.config)
 
 
-def test_outputs_keep_the_users_order_on_every_chip() -> None:
+def test_outputs_are_in_order_of_their_names_on_every_chip() -> None:
     """Two output populations: columns are those of the Outputs, by name, neurons in their order."""
     graph = network("in>h h>z h>y z>out_1 y>out_2", h=20, z=2, y=3)
     raster = np.random.default_rng(1).integers(0, 9, (1, 80, 4))
