@@ -144,7 +144,7 @@ def _pair(row: Array, dash: Integers, factor: Array) -> tuple[float, float]:
 
 def _choices(A: float, B: float, synapses: int) -> _Choices:
     # longer memories than the chip's longest, or endless ones, get that
-    own, other = (int(min(exact_shift(np.float64(x)), DASH.high)) for x in (B, A))
+    own, other = (int(min(float(exact_shift(np.float64(x))), DASH.high)) for x in (B, A))
     membrane = range(max(0, own - SEARCH), min(DASH.high, own + 1 + SEARCH) + 1)
     longest = min(DASH.high, max(own, other) + 1 + SEARCH)
     shifts = range(SHORTEST_SYNAPSE, max(longest, SHORTEST_SYNAPSE) + 1)
