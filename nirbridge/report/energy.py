@@ -110,6 +110,7 @@ def _figures(power: Estimate) -> Table:
     table = _table("figure", "value", "condition", "source")
     for k, column in enumerate(table.columns):
         column.justify, column.no_wrap = ("right", True) if k == 1 else ("left", False)
+        column.overflow = "fold"
     for figure in power.figures:
         source = f"derived from {figure.source}" if figure.derived else figure.source
         value = f"{figure.value:.3g} {figure.unit}"

@@ -22,6 +22,7 @@ from nirbridge.report.facts import Inspection
 from nirbridge.report.units import counted, percent, seconds, spread
 from nirbridge.targets import FORMATS, TARGETS, ChipSpec, Limit
 from nirbridge.targets.fit import Demand, Use
+from nirbridge.targets.power import clock
 from nirbridge.usage import Usage
 
 
@@ -243,7 +244,7 @@ def targets(chips: Iterable[ChipSpec]) -> Table:
     table.add_column("source", overflow="fold")
     for chip in chips:
         head = f"{chip.name}\n{chip.part}, {chip.arithmetic}"
-        _limits(table, head, chip.limits())
+        _limits(table, head, chip.limits() | clock(chip))
     _limits(table, "all of them", FORMATS)
     return table
 
