@@ -173,3 +173,17 @@ def test_kept_neurons_have_their_own_time_constants() -> None:
     membrane, synapse = (d for d in decays(deployment) if d.population == "hidden")
     for found, values in ((membrane, tau), (synapse, tau / 2)):
         np.testing.assert_allclose(np.exp(-1e-3 / found.before), (1 - 1e-3 / values)[[0, 2, 3, 4]])
+
+
+def test_neurons_without_time_constants_have_none() -> None:
+    """An IF integrates for ever: what the chip has instead was not trained."""
+    one = np.ones(3)
+    nodes = {
+        "input": nir.Input(np.array([2])), "w": nir.Linear(np.full((3, 2), 0.3)),
+        "n": nir.IF(one, one), "output": nir.Output(np.array([3])),
+    }  # fmt: skip
+    deployment = convert(nir.NIRGraph(nodes, list(pairwise(nodes))), dt=1e-3, reset="subtract")
+    assert decays(deployment) == ()
+    page = html(gather(deployment, np.ones((1, 9, 2), np.uint8)))
+    assert "Time constants as they act" not in page
+    assert "time constant as trained" not in page

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nirbridge.graph.inline import inline
+from nirbridge.graph.nodes import TIME_CONSTANTS
 from nirbridge.graph.topology import Topology
 from nirbridge.mapping.place import chip_links
 from nirbridge.quantize.methods import FITTED
@@ -21,12 +22,16 @@ TOLD = 12  # populations whose figures are told in words
 
 def before_words(story: Story) -> str:
     """How to read the network as it was given."""
-    how = story.deployment.dynamics
+    d = story.deployment
     words = (
-        "From top to bottom, with the shapes of the signals beside the arrows where there is room. "
-        f"Time constants as they act in steps of {seconds(how.dt)}: −dt/ln(factor per step)."
+        "From top to bottom, with the shapes of the signals beside the arrows where there is room."
     )
-    if how.scheme == "euler":
+    nodes = inline(d.source).nodes.values()
+    if not any(hasattr(node, name) for node in nodes for name in TIME_CONSTANTS):
+        return words
+    step = seconds(d.dynamics.dt)
+    words += f" Time constants as they act in steps of {step}: −dt/ln(factor per step)."
+    if d.dynamics.scheme == "euler":
         words += " With Euler's factor, 1 − dt/τ, they act shorter than they stand in the file."
     return words
 

@@ -139,10 +139,10 @@ def decays(deployment: Deployment) -> tuple[Decay, ...]:
             continue
         names = synapses(deployment.lowered, topology, p.name)
         for what, name, old, field in _states(source, p.name, names):
-            node = source.nodes[old]
+            node, lifted = source.nodes[old], deployment.deployed.nodes[name]
             before = _acting(node, field, deployment.dynamics.override(node))
             before = before if p.kept is None else before[list(p.kept)]
-            after = _acting(deployment.deployed.nodes[name], field, chip)
+            after = _acting(lifted, field, chip)
             keeps = (before > 0) & (after > 0)
             if keeps.any():
                 found.append(Decay(p.name, what, before[keeps], after[keeps]))
@@ -167,7 +167,6 @@ def _states(
 def _acting(node: nir.NIRNode, field: str, how: Dynamics) -> Array:
     """Time constants as they act, for each neuron; 0 for none. A node may have ``tau`` alone."""
     values: Any = getattr(node, field, None)
-    if values is None:
-        values = getattr(node, "tau", 0.0)
-    found = acting(values, how).ravel()
+    values = getattr(node, "tau", None) if values is None else values
+    found = np.zeros(1) if values is None else acting(values, how).ravel()
     return np.broadcast_to(found, int(np.prod(shape_of(node)))) if found.size == 1 else found
