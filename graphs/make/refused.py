@@ -611,7 +611,6 @@ def save_data(path: Path, **spikes: Any) -> None:
     """NIR's own data: spikes by node."""
     nodes = {name: nir.NIRNodeData({"spikes": data}) for name, data in spikes.items()}
     nir.write_data(str(path), nir.NIRGraphData(nodes))
-    shrink(path)
 
 
 @case("NB806_target.nir", "NB806", why="no such chip", command=CONVERT + " --target loihi")
