@@ -20,8 +20,6 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import numpy as np
-
 from nirbridge import Refused, cli
 from nirbridge.optional import LIBRARIES, MISSING
 from tests.conftest import ROOT
@@ -72,10 +70,7 @@ class NotInstalled(Exception):
 
 @dataclass
 class Reader:
-    """Somebody who types in a page from its first block to its last.
-
-    ``folder`` holds the example graphs, and ``typical.npz``, inputs without labels.
-    """
+    """Somebody who types in a page from its first block to its last, beside the example graphs."""
 
     page: Path
     folder: Path
@@ -87,8 +82,6 @@ class Reader:
 
     def __post_init__(self) -> None:
         shutil.copytree(ROOT / "graphs", self.folder / "graphs", ignore=lambda *_: ["make"])
-        with np.load(ROOT / "graphs" / "digits.npz") as digits:
-            np.savez(self.folder / "typical.npz", x=digits["x"][:20])
 
     def read(self, block: Block) -> None:
         """Run one block.
