@@ -45,8 +45,8 @@ same options, and `nirbridge --version` says which release answers.
 | 3 | refused, with the [diagnostics](diagnostics.md) on stderr |
 | 130, 141 | interrupted (Ctrl-C); nobody reads the output any more (a closed pipe) |
 
-With `--json` the result, or what was refused, is JSON on stdout. Output appears whole or not at all,
-and nothing is written over without `--force`.
+With `--json` the result, or what was refused, is JSON on stdout. Output appears whole or not at
+all, and nothing is written over without `--force`.
 """
 
 DIAGNOSTICS = """\

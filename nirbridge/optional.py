@@ -44,7 +44,9 @@ LIBRARIES: dict[str, Library] = {
         Library("rockpool", ("torch", "rockpool.nn.modules"), ("rockpool>=3.1", "torch>=2.4")),
         Library("sinabs", ("torch", "sinabs.layers"), line=SINABS),
         Library(
-            "spikingjelly", ("torch", "spikingjelly.activation_based.neuron"), ("spikingjelly>=2.0",)
+            "spikingjelly",
+            ("torch", "spikingjelly.activation_based.neuron"),
+            ("spikingjelly>=2.0",),
         ),
         Library("nengo", ("nengo",), ("nengo>=4.1",)),
         Library("spyx", ("jax", "flax", "spyx.nn"), ("spyx>=1.0",)),
