@@ -61,6 +61,14 @@ def test_links_and_files_exist(page: Path) -> None:
     assert [name for name in files if not (ROOT / name).exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_headings_that_are_linked_exist(page: Path) -> None:
+    for name, heading in re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", page.read_text(encoding="utf-8")):
+        text = (page.parent / name if name else page).read_text(encoding="utf-8")
+        titles = (t.lower() for t in re.findall(r"(?m)^#+ (.+)$", text))
+        assert heading in {re.sub(r"[^\w -]", "", t).replace(" ", "-") for t in titles}, name
+
+
 def test_modules_named_can_be_run() -> None:
     for page in PAGES:
         for name in re.findall(r"python -m ([\w.]+)", page.read_text(encoding="utf-8")):
