@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from nirbridge.deployment import Deployment
 
 app = typer.Typer(
-    epilog="Exit codes: 0 done, 1 differs beyond the tolerance, 2 wrong usage, 3 refused.",
+    epilog="Exit codes: 0 done, 1 the chip differs, 2 wrong usage, 3 refused, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

@@ -116,7 +116,7 @@ class Reader:
             with redirect_stdout(out):
                 exec(code, self.names)
         except Refused as refusal:
-            if refusal.diagnostics[0].code == MISSING:
+            if block.language == "py" and refusal.diagnostics[0].code == MISSING:
                 raise NotInstalled(str(refusal)) from None
             raise
         except ModuleNotFoundError as error:
