@@ -34,12 +34,19 @@ METAVARS = {Path: "FILE", float: "NUMBER", int: "N", str: "TEXT", bool: ""}
 CLI = """\
 # The commands
 
-Written by `python docs/make.py` from the commands themselves; `nirbridge COMMAND --help` says the
-same.
+Written by `python docs/make.py` from the commands themselves; `nirbridge COMMAND --help` lists the
+same options, and `nirbridge --version` says which release answers.
 
-Exit codes: 0 done; 1 the check found more difference than `--tolerance`; 2 wrong usage; 3 refused,
-with the [diagnostics](diagnostics.md) on stderr. With `--json` the result, or what was refused, is
-JSON on stdout. Output appears whole or not at all, and nothing is written over without `--force`.
+| exit code | what it means |
+| --- | --- |
+| 0 | done |
+| 1 | `check`: more decisions differ than `--tolerance`; `deploy`: the device computes otherwise |
+| 2 | wrong usage |
+| 3 | refused, with the [diagnostics](diagnostics.md) on stderr |
+| 130, 141 | interrupted (Ctrl-C); nobody reads the output any more (a closed pipe) |
+
+With `--json` the result, or what was refused, is JSON on stdout. Output appears whole or not at
+all, and nothing is written over without `--force`.
 """
 
 DIAGNOSTICS = """\
@@ -48,8 +55,9 @@ DIAGNOSTICS = """\
 Written by `python docs/make.py` from `nirbridge/diagnostics.py`.
 
 A refusal is a record: a code, the node (or file, or option), the rule that was broken, its limit,
-what was found instead, and a remedy. All refusals of a stage come together. On the command line
-they go to stderr and the exit code is 3:
+what was found instead, and a remedy. What is wrong with a network comes together, stage by stage:
+all of it in reading, then all in verifying, and so on. Options are checked one by one. On the
+command line refusals go to stderr and the exit code is 3:
 
 ```console
 $ nirbridge convert graphs/refused/NB602_hidden.nir -o refused
@@ -79,8 +87,9 @@ NB602; hidden; 1200 in hidden
 ```
 
 The remedy below is the usual one; a diagnostic says a closer one where it knows it. The examples
-are files that are refused with that code. Where there is none, no single file brings the refusal
-about: it takes a missing path, a call, or a library that is not installed.
+are files that are refused with that code, by the command in `graphs/refused/manifest.json`. A code
+without one needs more than a file: a missing path, a call from Python, a device, a cluster, or a
+library that is not installed.
 """
 
 
@@ -138,7 +147,7 @@ def bounds(info: OptionInfo) -> str:
     """The range of a number in words."""
     if info.max is not None:
         return f"From {info.min:g} to {info.max:g}."
-    return f"At least {info.min:g}." if info.min else ""
+    return "" if info.min is None else f"At least {info.min:g}."
 
 
 def said(default: Any, info: OptionInfo) -> str:

@@ -1,6 +1,7 @@
 """One network on all simulators that are installed: whether they say the same, and how fast.
 
-Names after the command, such as ``stepped xylo``, choose some of them.
+Names after the command, such as ``stepped xylo``, choose some of them. A picture of all pairs goes
+to ``rates.svg`` in the current folder, which must not exist yet.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ GRAPHS = Path(__file__).resolve().parents[1] / "graphs"
 
 def main() -> None:
     """Each simulator runs in a process of its own; one that fails has a line that says so."""
+    picture = Path("rates.svg")
+    if picture.exists():
+        sys.exit(f"{picture} exists; move it away first")
     data = np.load(GRAPHS / "digits.npz")
     graph = nirbridge.read(GRAPHS / "digits_lif.nir")
     some = sys.argv[1:] or None
@@ -30,8 +34,8 @@ def main() -> None:
             f"{row.simulator:13} {row.accuracy:6.1%}  {1e6 * row.step_s:9.2f} µs per step, "
             f"differs {same}, rate cosine {row.rate_cosine:.4f}"
         )
-    found.heat_map("rates.svg", force=True)
-    print(f"compared with {found.reference}; all pairs in rates.svg")
+    found.heat_map(picture)
+    print(f"compared with {found.reference}; all pairs in {picture}")
 
 
 if __name__ == "__main__":

@@ -47,12 +47,29 @@ if TYPE_CHECKING:
     from nirbridge.deployment import Deployment
 
 app = typer.Typer(
-    help="From a spiking network in NIR to a verified configuration of a Xylo chip.",
-    epilog="Exit codes: 0 done, 1 differs beyond the tolerance, 2 wrong usage, 3 refused.",
+    epilog="Exit codes: 0 done, 1 the chip differs, 2 wrong usage, 3 refused, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from nirbridge import __version__
+
+        typer.echo(f"nirbridge {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_version, help="Print the version."),
+    ] = False,
+) -> None:
+    """From a spiking network in NIR to a verified configuration of a Xylo chip."""
 
 
 @app.command()
@@ -141,15 +158,20 @@ def simulate(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="New .npy, .npz, .csv, or NIR's data (.nir)."
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="New .npy, .npz, .csv (one sample), or NIR's data (.nir, .h5, .hdf5).",
         ),
     ],
-    record: Annotated[bool, typer.Option(help="Also write all states (.npz, .nir).")] = False,
+    record: Annotated[
+        bool, typer.Option("--record", help="Also write all states; not into .npy or .csv.")
+    ] = False,
     node: DataNode = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run the chip on a raster, bit for bit, and write its output spikes."""
+    """Simulate the chip on a raster, bit for bit, and write its output spikes."""
     from nirbridge import load
     from nirbridge.rasterfiles import check_output, read_raster, write_recording
 
@@ -184,7 +206,7 @@ def check(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare the chip with the network as it was trained, on one raster."""
+    """Compare the simulated chip with the network as it was trained, on one raster."""
     from nirbridge import load
     from nirbridge.progress import bar
     from nirbridge.rasterfiles import read_raster

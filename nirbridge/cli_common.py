@@ -57,8 +57,10 @@ Formats = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace existing output.")]
 Dt = Annotated[float | None, typer.Option(help="Time step in seconds.", show_default="the graph's")]
-SchemeWord = Annotated[Scheme | None, typer.Option(help="How the source integrates.")]
-ResetWord = Annotated[Reset | None, typer.Option(help="How the source resets.")]
+SchemeWord = Annotated[
+    Scheme | None, typer.Option(help="How the framework that trained it integrates.")
+]
+ResetWord = Annotated[Reset | None, typer.Option(help="How the framework that trained it resets.")]
 SpikeLimit = Annotated[
     str | None, typer.Option(metavar="N|any", help="Most spikes of a neuron in one step.")
 ]

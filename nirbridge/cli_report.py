@@ -20,7 +20,9 @@ ReportFile = Annotated[
 Tolerance = Annotated[
     float,
     typer.Option(
-        min=0, max=1, help="Share of samples that chip and float network may decide otherwise."
+        min=0,
+        max=1,
+        help="Share of samples on which chip and trained network may decide differently.",
     ),
 ]
 

@@ -276,7 +276,7 @@ RULES: dict[str, Rule] = {
         "signals pass from layer to layer",
         "build the model of layers, without operations between them",
     ),
-    "NB903": Rule("frameworks", "the framework must be installed", "install its extra"),
+    "NB903": Rule("frameworks", "the library must be installed", "install it as the refusal says"),
     "NB904": Rule(
         "frameworks",
         "the framework can compute what the graph says",

@@ -19,32 +19,40 @@ SAMNA = "pip install samna"
 
 @dataclass(frozen=True)
 class Library:
-    """An optional library: the modules that must import, and its install line if it is no extra."""
+    """An optional library: the modules that must import, and what installs it.
+
+    That is the packages of the extra of the same name or, if it is no extra, a line.
+    """
 
     name: str
     modules: tuple[str, ...]
+    packages: tuple[str, ...] = ()
     line: str = ""
 
     @property
     def install(self) -> str:
-        """The command that installs it."""
-        return self.line or f'pip install "nirbridge[{self.name}]"'
+        """The command that installs it, wherever nirbridge itself came from."""
+        return self.line or "pip install " + " ".join(f'"{each}"' for each in self.packages)
 
 
 LIBRARIES: dict[str, Library] = {
     library.name: library
     for library in (
-        Library("torch", ("torch",)),
-        Library("snntorch", ("torch", "snntorch")),
-        Library("norse", ("torch", "norse.torch")),
-        Library("rockpool", ("torch", "rockpool.nn.modules")),
-        Library("sinabs", ("torch", "sinabs.layers"), SINABS),
-        Library("spikingjelly", ("torch", "spikingjelly.activation_based.neuron")),
-        Library("nengo", ("nengo",)),
-        Library("spyx", ("jax", "flax", "spyx.nn")),
-        Library("jaxsnn", ("jax", "jaxsnn.event.modules")),
-        Library("dask", ("distributed",)),
-        Library("samna", ("samna",), SAMNA),
+        Library("torch", ("torch",), ("torch>=2.4",)),
+        Library("snntorch", ("torch", "snntorch"), ("snntorch>=1.0", "nirtorch>=2.6")),
+        Library("norse", ("torch", "norse.torch"), ("norse>=1.1", "nirtorch>=2.6")),
+        Library("rockpool", ("torch", "rockpool.nn.modules"), ("rockpool>=3.1", "torch>=2.4")),
+        Library("sinabs", ("torch", "sinabs.layers"), line=SINABS),
+        Library(
+            "spikingjelly",
+            ("torch", "spikingjelly.activation_based.neuron"),
+            ("spikingjelly>=2.0",),
+        ),
+        Library("nengo", ("nengo",), ("nengo>=4.1",)),
+        Library("spyx", ("jax", "flax", "spyx.nn"), ("spyx>=1.0",)),
+        Library("jaxsnn", ("jax", "jaxsnn.event.modules"), ("jaxsnn>=0.3",)),
+        Library("dask", ("distributed",), ("dask[distributed]>=2024.8",)),
+        Library("samna", ("samna",), line=SAMNA),
     )
 }
 

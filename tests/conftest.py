@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -15,6 +16,16 @@ ROOT = Path(__file__).resolve().parents[1]
 GRAPHS = ROOT / "graphs"
 REFERENCE = ROOT.parent / "shared" / "reference"
 EXAMPLES = ("digits_conv", "digits_cuba", "digits_lif", "digits_recurrent")
+
+ALL_INSTALLED = "NIRBRIDGE_ALL_INSTALLED"
+"""Set by .ci/run, which installs every optional library."""
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip what needs a library that is not there; fail where all of them should be."""
+    if os.environ.get(ALL_INSTALLED):
+        pytest.fail(f"{ALL_INSTALLED} is set, but {reason}")
+    pytest.skip(reason)
 
 
 def hear_interruptions() -> None:

@@ -316,12 +316,13 @@ def test_every_primitive_is_built(framework: str) -> None:
     np.testing.assert_array_equal(adapters.run(built, x), expected)
 
 
-def test_a_missing_framework_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    library = optional.Library("snntorch", ("no_such_module",))
+def test_a_missing_framework_names_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = optional.Library("snntorch", ("no_such_module",), ("snntorch>=1.0", "nirtorch"))
     monkeypatch.setitem(optional.LIBRARIES, "snntorch", library)
     with pytest.raises(Refused) as refusal:
         optional.need("snntorch")
-    assert "nirbridge[snntorch]" in refusal.value.diagnostics[0].remedy
+    remedy = refusal.value.diagnostics[0].remedy
+    assert remedy == 'install it: pip install "snntorch>=1.0" "nirtorch"'
     assert not optional.installed("snntorch")
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from nirbridge import cli, convert, read
 from nirbridge.graph.write import write
-from tests.conftest import GRAPHS
+from tests.conftest import GRAPHS, ROOT
 
 GOOD = GRAPHS / "refused" / "good.nir"
 RASTER = GRAPHS / "refused" / "good.npy"
@@ -54,6 +54,13 @@ class Command:
 @pytest.fixture
 def nirbridge(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
     return Command(monkeypatch, capfd)
+
+
+def test_the_version_is_that_of_the_package(nirbridge: Command) -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    done = nirbridge("--version")
+    assert (done.code, done.out.split()[0]) == (0, "nirbridge")
+    assert f'\nversion = "{done.out.split()[1]}"\n' in project
 
 
 @pytest.fixture(scope="module")

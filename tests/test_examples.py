@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, missing
 from tests.test_architecture import imports
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -29,14 +29,13 @@ NEEDS = {"finetune_and_robustness": {"torch"}}  # which it does not import itsel
 def test_example(path: Path, tmp_path: Path) -> None:
     for module in sorted({m.split(".")[0] for m in imports(path)} | NEEDS.get(path.stem, set())):
         if find_spec(module) is None:
-            pytest.skip(f"{module} is not installed")
+            missing(f"{module} is not installed")
     done = subprocess.run(
         [sys.executable, str(path), *WORDS.get(path.stem, [])],
         cwd=tmp_path, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    missing = [words for words in PRINTS[path.stem] if words not in done.stdout]
-    assert missing == [], done.stdout
+    assert [words for words in PRINTS[path.stem] if words not in done.stdout] == [], done.stdout
 
 
 def test_all_are_in_the_documentation() -> None:

@@ -1,4 +1,4 @@
-"""The README's table of what comes through between the frameworks still holds."""
+"""The page's table of what comes through between the frameworks still holds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.interop import EXPORTERS, IMPOSSIBLE, KINDS, cells, tables
-from benchmarks.interop.__main__ import README, one_thread
+from benchmarks.interop.__main__ import PAGE, one_thread
 from nirbridge import adapters, optional
 
 STEPS = 20
@@ -15,14 +15,14 @@ COMPILED = {"spyx": ("LIF", "recurrent CubaLIF")}
 
 
 @pytest.mark.parametrize("importer", adapters.IMPORTERS)
-def test_cells_of_the_readme_are_exact(importer: str) -> None:
+def test_cells_of_the_page_are_exact(importer: str) -> None:
     """As many layer kinds as it says, on short rasters; all of them where it says all."""
     for framework in (*adapters.FRAMEWORKS, importer):
         if not optional.installed(framework):
             pytest.skip(f"{framework} is not installed")
     one_thread()
     kinds = COMPILED.get(importer, KINDS)
-    promised = tables.parse(README.read_text(encoding="utf-8"), tables.TITLES["ours"])
+    promised = tables.parse(PAGE.read_text(encoding="utf-8"), tables.TITLES["ours"])
     for exporter in EXPORTERS:
         possible = [k for k in kinds if (exporter, k) not in IMPOSSIBLE]
         found = {k: cells.outcome(exporter, importer, k, "ours", STEPS, 1) for k in possible}
@@ -31,14 +31,14 @@ def test_cells_of_the_readme_are_exact(importer: str) -> None:
         assert len(exact) >= least, {k: str(o) for k, o in found.items()}
 
 
-def test_the_readme_names_what_is_impossible() -> None:
-    text = README.read_text(encoding="utf-8")
+def test_the_page_names_what_is_impossible() -> None:
+    text = PAGE.read_text(encoding="utf-8")
     for (exporter, kind), reason in IMPOSSIBLE.items():
         assert f"* {kind}, from {exporter}: impossible ({reason}; nearest: " in text
 
 
-def test_every_promise_is_in_the_readme() -> None:
-    text = README.read_text(encoding="utf-8")
+def test_every_promise_is_on_the_page() -> None:
+    text = PAGE.read_text(encoding="utf-8")
     for by, importers in (("ours", adapters.IMPORTERS), ("theirs", adapters.FRAMEWORKS)):
         promised = tables.parse(text, tables.TITLES[by])
         assert set(promised) == {(e, i) for e in EXPORTERS for i in importers}
@@ -63,7 +63,7 @@ def test_comparison_of_membranes_allows_rounding_only() -> None:
 
 
 def test_the_section_of_a_file_is_replaced(tmp_path: object) -> None:
-    path = README.__class__(f"{tmp_path}/x.md")
+    path = PAGE.__class__(f"{tmp_path}/x.md")
     path.write_text(f"a\n{tables.BEGIN}\nold\n{tables.END}\nb\n", encoding="utf-8")
     tables.replace_section(path, "new")
     assert path.read_text(encoding="utf-8") == f"a\n{tables.BEGIN}\nnew\n{tables.END}\nb\n"

@@ -9,10 +9,11 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from importlib.metadata import version
+from importlib.metadata import distribution, distributions, version
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from nirbridge.optional import LIBRARIES
 from tests.conftest import ROOT
@@ -70,22 +71,56 @@ def test_what_it_imports_is_declared(wheel: Path) -> None:
     assert found - asked - sys.stdlib_module_names <= own
 
 
-def test_what_it_holds_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
-    package = tmp_path / "site"
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(package)
-    shutil.copytree(ROOT / "graphs", tmp_path / "graphs", ignore=lambda *_: ["make"])
-    environment = {**os.environ, "PYTHONPATH": str(package)}
+def lend_requirements(site: Path) -> None:
+    """Link what the wheel asks for, and what that asks for, from the environment of the tests.
 
-    def run(*words: str) -> str:
+    As an installation from a package index would have it, without one, and nothing else.
+    """
+    (wheel,) = distributions(path=[str(site)])
+    asked, seen = [(line, "") for line in wheel.requires or []], set()
+    while asked:
+        line, extra = asked.pop()
+        wanted = Requirement(line)
+        if wanted.marker is not None and not wanted.marker.evaluate({"extra": extra}):
+            continue
+        found = distribution(wanted.name)
+        if found.name in seen:
+            continue
+        seen.add(found.name)
+        asked += [(more, e) for more in found.requires or [] for e in ("", *wanted.extras)]
+        for top in {path.parts[0] for path in found.files or []} - {"..", "__pycache__"}:
+            if not (site / top).exists():
+                (site / top).symlink_to(str(found.locate_file(top)))
+
+
+def test_installed_alone_it_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
+    """In an environment of its own, which sees only what nirbridge needs, by its own command."""
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
+    python, command = venv / "bin" / "python", venv / "bin" / "nirbridge"
+    install = ["install", "--quiet", "--no-deps", "--no-index", str(wheel)]
+    subprocess.run([sys.executable, "-m", "pip", "--python", str(python), *install], check=True)
+    lend_requirements(next(venv.glob("lib/python*/site-packages")))
+    work = tmp_path / "work"
+    shutil.copytree(ROOT / "graphs", work / "graphs", ignore=lambda *_: ["make"])
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+
+    def run(*words: object) -> str:
         done = subprocess.run(
-            [sys.executable, *words], cwd=tmp_path, env=environment, capture_output=True, text=True
+            [*map(str, words)], cwd=work, env=environment, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    place = run("-c", "import nirbridge; print(nirbridge.__file__)")
-    assert Path(place.strip()).is_relative_to(package)
-    run("-m", "nirbridge", "convert", "graphs/digits_cuba.nir", "--output", "out")
-    run("-m", "nirbridge", "simulate", "out", "graphs/digits.npz", "--output", "out.npz")
-    assert "within the tolerance" in run("-m", "nirbridge", "check", "out", "graphs/digits.npz")
+    place = run(python, "-c", "import nirbridge; print(nirbridge.__file__)")
+    assert Path(place.strip()).is_relative_to(venv)
+    look = "from importlib.util import find_spec; print(find_spec('pytest'))"
+    assert run(python, "-c", look) == "None\n", "it sees the environment of the tests"
+    assert run(command, "--version").split()[1] == version("nirbridge")
+    run(command, "inspect", "graphs/digits_cuba.nir", "--draw", "graph.svg")
+    run(command, "convert", "graphs/digits_cuba.nir", "--output", "out")
+    run(command, "simulate", "out", "graphs/digits.npz", "--output", "out.npz")
+    assert "within the tolerance" in run(command, "check", "out", "graphs/digits.npz")
+    run(command, "report", "out", "--input", "graphs/digits.npz", "-o", "report.html")
+    made = {path.name for path in work.iterdir()}
+    assert made == {"graphs", "graph.svg", "out", "out.npz", "report.html", "report.json"}

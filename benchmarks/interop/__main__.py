@@ -1,4 +1,4 @@
-"""``python -m benchmarks.interop``: compare, print both tables, write the README's."""
+"""``python -m benchmarks.interop``: compare, print both tables, write those of the page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.machine import write_json
 from nirbridge import adapters
 from nirbridge.optional import installed
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "measured.md"
 
 
 def compute(by: str, steps: int, seeds: int) -> tables.Cells:
@@ -45,19 +45,19 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", choices=tuple(tables.TITLES))
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--readme", action="store_true", help="replace the tables of the README")
+    parser.add_argument("--write", action="store_true", help=f"replace the tables in {PAGE.name}")
     options = parser.parse_args()
-    if options.readme and options.only:
-        parser.error("--readme writes both tables: leave out --only")
+    if options.write and options.only:
+        parser.error("--write takes both tables: leave out --only")
     one_thread()
     results, console = {}, Console()
     for by in [options.only] if options.only else tables.TITLES:
         cells = results[by] = compute(by, options.steps, options.seeds)
         importers = dict.fromkeys(i for _, _, i in cells)
         console.print(tables.table(tables.TITLES[by], cells, importers))
-    if options.readme:
+    if options.write:
         text = tables.section(results, options.steps, options.seeds)
-        tables.replace_section(README, text)
+        tables.replace_section(PAGE, text)
     if options.json:
         rows = {
             by: [

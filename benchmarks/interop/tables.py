@@ -1,4 +1,4 @@
-"""The tables: all cells for the screen, and counts of them for the README."""
+"""The tables: all cells for the screen, and counts of them for ``docs/measured.md``."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def remarks(cells: Cells) -> str:
 
 
 def section(results: dict[str, Cells], steps: int, seeds: int) -> str:
-    """The text between the README's markers."""
+    """The text between the page's markers."""
     frameworks = list(dict.fromkeys(EXPORTERS.values()))
     importers = {i for cells in results.values() for _, _, i in cells} - set(frameworks)
     versions = ", ".join(f"{n} {version(n)}" for n in [*frameworks, *sorted(importers)])
@@ -90,7 +90,7 @@ def section(results: dict[str, Cells], steps: int, seeds: int) -> str:
         f"{len(KINDS)} networks ({'; '.join(KINDS)}), {steps} steps, seeds: {seeds}. Of those that "
         "a framework can express, how many compute the same in another, spike for spike "
         f"(membranes of LI readouts to {TOLERANCE:g} of the largest)? Written by `python -m "
-        f"benchmarks.interop --steps {steps} --seeds {seeds} --readme` with {versions}."
+        f"benchmarks.interop --steps {steps} --seeds {seeds} --write` with {versions}."
     )
     text = [textwrap.fill(head, 100, break_on_hyphens=False)]
     for by, cells in results.items():
@@ -108,7 +108,7 @@ def replace_section(path: Path, text: str) -> None:
 
 
 def parse(text: str, title: str) -> dict[tuple[str, str], int]:
-    """The counts in a README's matrix: (exporter, importer) → exact kinds."""
+    """The counts in a page's matrix: (exporter, importer) → exact kinds."""
     _, _, rest = text.partition(BEGIN)
     _, _, rest = rest.partition(END)[0].partition(f"{title}:")
     rows = [line.strip("| ").split(" | ") for line in re.findall(r"(?m)^\|.*", rest)]

@@ -346,6 +346,16 @@ def _(path: Path) -> None:
     save(network(), path)
 
 
+@case(
+    "NB502_calibrate.nir",
+    "NB502",
+    command=CONVERT + " --method calibrate",
+    why="nothing to calibrate on",
+)
+def _(path: Path) -> None:
+    save(network(), path)
+
+
 @case("NB601_inputs.nir", "NB601", why="20 input channels")
 def _(path: Path) -> None:
     save(network(inputs=20), path)
@@ -383,6 +393,16 @@ def _(path: Path) -> None:
     graph = network()
     graph.nodes["out"] = cuba(2, v_leak=np.array([8e3, 0.0]))
     save(graph, path)
+
+
+@case(
+    "NB607_decay.json",
+    "NB607",
+    command="import {file} -o {out}",
+    why="synapses that forget in the step in which they are fed",
+)
+def _(path: Path) -> None:
+    spoilt(path, dash_syn=[0, 0, 0])
 
 
 @case("NB608_synapses.nir", "NB608", why="three synaptic time constants in one neuron")
@@ -581,6 +601,23 @@ def _(path: Path) -> None:
 @case("NB804_labels.npz", "NB804", command=CHECK, why="two labels for three samples")
 def _(path: Path) -> None:
     np.savez_compressed(path, x=np.ones((3, 5, 2), int), y=np.array([0, 1]))
+
+
+@case("NB808_step.nir", "NB808", command=SIMULATE, why="a grid of 2 ms for a network of 1 ms")
+def _(path: Path) -> None:
+    save_data(path, input=nir.TimeGriddedData(np.ones((1, 5, 2), np.uint8), 2 * DT))
+
+
+@case("NB809_which.nir", "NB809", command=SIMULATE, why="two recordings, neither called input")
+def _(path: Path) -> None:
+    data = nir.TimeGriddedData(np.ones((1, 5, 2), np.uint8), DT)
+    save_data(path, left=data, right=data)
+
+
+def save_data(path: Path, **spikes: Any) -> None:
+    """NIR's own data: spikes by node."""
+    nodes = {name: nir.NIRNodeData({"spikes": data}) for name, data in spikes.items()}
+    nir.write_data(str(path), nir.NIRGraphData(nodes))
 
 
 @case("NB806_target.nir", "NB806", why="no such chip", command=CONVERT + " --target loihi")
