@@ -25,7 +25,7 @@ BY_CALL = {"NB101", "NB208", "NB607", "NB805", "NB807"}
 # In test_continuous, test_calibrate, test_bench, test_finetune, test_adapters, test_data_files,
 # test_deploy.
 ELSEWHERE = {
-    "NB305", "NB502", "NB808", "NB809", "NB810", "NB811", "NB812", "NB901", "NB902",
+    "NB305", "NB306", "NB502", "NB808", "NB809", "NB810", "NB811", "NB812", "NB901", "NB902",
     "NB903", "NB904", "NB905", "NB906", "NB907",
 }
 
