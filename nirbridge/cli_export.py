@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -51,10 +52,12 @@ def import_(
     """Make a deployment of another tool's configuration, with what it computes as NIR."""
     from nirbridge import imported, read_config
     from nirbridge.deployment import check_place
+    from nirbridge.origin import command_line
     from nirbridge.report import text
 
     check_place(output, force)
     result = imported(read_config(file, target, dt), file.name)
+    result = replace(result, origin=result.origin.then(command_line(), [file]))
     result.save(output, force=force)
     if as_json:
         show_json({"directory": str(output), "target": result.config.target})

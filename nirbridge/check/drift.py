@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from nirbridge.deployment import Deployment
 
+TOLERANCE = 0.1  # share of samples that the chip may decide otherwise, unless another is said
+NOT_ASKED = "not asked for"
 CHUNK = 64  # samples that are simulated, with all states recorded, at a time
 
 
@@ -47,7 +49,7 @@ class Drift:
     input_spikes: int
     clipped_inputs: int
     ideal: Ideal | None = None
-    no_ideal: str = "not asked for"
+    no_ideal: str = NOT_ASKED
     labels: tuple[int, ...] | None = None
 
     def rung(self, model: str) -> Rung:
@@ -86,6 +88,15 @@ class Drift:
         """Samples on which neither the trained network nor the chip decides anything."""
         trained, chip = (self.rungs[k].choices for k in (0, -1))
         return sum(a == b == UNDECIDED for a, b in zip(trained, chip, strict=True))
+
+    def state(self, tolerance: float = TOLERANCE) -> str:
+        """``good`` where no more decisions differ than tolerated, ``bad`` where more do.
+
+        ``open`` where most samples are undecided on both sides: that agrees, and says nothing.
+        """
+        if 1 - self.agreement > tolerance:
+            return "bad"
+        return "open" if 2 * self.undecided > self.samples else "good"
 
     def _repr_html_(self) -> str:
         """The error budget, for a notebook."""
@@ -182,7 +193,7 @@ def check(
 def _ideal(deployment: Deployment, counts: NDArray[Any]) -> tuple[Ideal | None, str]:
     """The comparison with continuous time, or why there is none: the check stands without it."""
     if not len(counts):
-        return None, "not asked for"
+        return None, NOT_ASKED
     try:
         return against_ideal(deployment, counts), ""
     except Refused as refusal:

@@ -15,6 +15,7 @@ from nirbridge.simulate import Recording
 if TYPE_CHECKING:
     from nirbridge.deployment import Deployment
 
+LOST = "weights became 0"
 SHOWN = 8  # names in a finding; the rest are counted
 
 
@@ -91,8 +92,7 @@ class Findings:
                 lost = (np.asarray(node.weight) != 0) & (np.asarray(after[name].weight) == 0)
                 places = [f"[{i}, {j}]" for i, j in np.argwhere(lost)[:SHOWN].tolist()]
                 if places:
-                    what = "weights became 0"
-                    found.append(Finding(name, what, int(lost.sum()), tuple(places)))
+                    found.append(Finding(name, LOST, int(lost.sum()), tuple(places)))
         return found
 
 
