@@ -36,8 +36,8 @@ class Drift:
     that was asked for and can be followed; ``no_ideal`` says why not. ``rungs`` lead from the
     trained network to the chip; their losses add up to ``1 − agreement``. ``findings`` lists
     neurons that saturate, never fire or fire at their cap, and weights that became 0, by the
-    user's own names; ``silent`` the populations that never fire on the chip. ``input_spikes``: all
-    of the raster; ``clipped_inputs``: those of them that the chip does not take, beyond 15 per
+    user's own names; ``silent`` the populations that never fire on the chip. ``tuned``: whether the
+    integers were chosen on this very raster, which then tests nothing. ``input_spikes``: all of it; ``clipped_inputs``: those of them that the chip does not take, beyond 15 per
     channel and step. ``labels``: those that were given.
     """
 
@@ -46,6 +46,7 @@ class Drift:
     rungs: tuple[Rung, ...]
     findings: tuple[Finding, ...]
     silent: tuple[str, ...]
+    tuned: bool
     input_spikes: int
     clipped_inputs: int
     ideal: Ideal | None = None
@@ -89,14 +90,20 @@ class Drift:
         trained, chip = (self.rungs[k].choices for k in (0, -1))
         return sum(a == b == UNDECIDED for a, b in zip(trained, chip, strict=True))
 
+    @property
+    def undecided_mostly(self) -> bool:
+        """Whether more than half of the samples are undecided on both sides."""
+        return 2 * self.undecided > self.samples
+
     def state(self, tolerance: float = TOLERANCE) -> str:
         """``good`` where no more decisions differ than tolerated, ``bad`` where more do.
 
-        ``open`` where most samples are undecided on both sides: that agrees, and says nothing.
+        ``open`` where that says nothing: most samples are undecided on both sides, or the integers
+        were chosen on this input.
         """
         if 1 - self.agreement > tolerance:
             return "bad"
-        return "open" if 2 * self.undecided > self.samples else "good"
+        return "open" if self.undecided_mostly or self.tuned else "good"
 
     def _repr_html_(self) -> str:
         """The error budget, for a notebook."""
@@ -125,6 +132,7 @@ class Drift:
             "no_ideal": self.no_ideal,
             "findings": [asdict(f) for f in self.findings],
             "silent": list(self.silent),
+            "tuned": self.tuned,
             "input_spikes": self.input_spikes,
             "clipped_inputs": self.clipped_inputs,
         }
@@ -182,6 +190,7 @@ def check(
         rungs=climb(deployment, [_joined(done) for done in runs], expected),
         findings=found.result(),
         silent=found.silent(),
+        tuned=deployment.origin.knows(counts),
         input_spikes=int(counts.sum(dtype=np.int64)),
         clipped_inputs=int(np.maximum(counts.astype(np.int64) - INPUT_SPIKES, 0).sum()),
         ideal=compared,

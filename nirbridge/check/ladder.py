@@ -42,9 +42,9 @@ class Rung:
         What ``agreement`` is less than on the rung before, negative if it is more: decisions lost
         less decisions won back. The losses add up to what the chip lacks of full agreement.
     turned
-        Samples that the trained network and all rungs before may have decided alike or not, but
-        that this rung and all after it decide otherwise: they turned for good here. The numbers
-        add up to the samples that the chip decides otherwise.
+        Samples that turned for good: decided as by the trained network on the rung before, and
+        otherwise on this one and all after it. The numbers add up to the samples that the chip
+        decides otherwise.
     undecided
         Samples for which all its outputs say the same, as if they are silent.
     choices

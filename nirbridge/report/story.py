@@ -51,9 +51,8 @@ class Story:
     """What a report shows.
 
     ``source``: what the input was; ``random`` if it was made up, for want of any. ``tolerance``:
-    share of decisions that may differ. ``tuned``: whether integers were chosen on this input.
-    ``samples``: those shown step by step. ``energy``: what the input costs on the chip; None for
-    random spikes, and for a chip of which nothing is known.
+    share of decisions that may differ. ``samples``: those shown step by step. ``energy``: what the
+    input costs on the chip; None for random spikes, and for a chip of which nothing is known.
     """
 
     title: str
@@ -62,7 +61,6 @@ class Story:
     source: str
     random: bool
     tolerance: float
-    tuned: bool
     samples: tuple[Sample, ...]
     energy: Energy | None
     violations: tuple[Diagnostic, ...]
@@ -190,7 +188,6 @@ class Story:
             "input": {
                 "source": self.source,
                 "random": self.random,
-                "tuned_on": self.tuned,
                 "samples": self.drift.samples,
                 "steps": self.drift.steps,
             },
@@ -283,7 +280,6 @@ def gather(
         source=RANDOM if random else source or "a raster",
         random=random,
         tolerance=tolerance,
-        tuned=deployment.origin.knows(counts),
         samples=tuple(record(deployment, counts[k], k) for k in _worth_showing(drift)),
         energy=None if random or not known else deployment.energy(counts),
         violations=tuple(deployment.config.violations() if known else ()),

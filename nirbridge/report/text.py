@@ -198,14 +198,16 @@ def drift(result: Drift) -> RenderableType:
 
 def judged(result: Drift, tolerance: float) -> str:
     """Whether chip and trained network agree, as far as that can be said."""
-    state = result.state(tolerance)
-    if state == "open":
-        return "nothing can be said of how well they agree: most samples are undecided"
-    where = "within" if state == "good" else "BEYOND"
-    return (
+    where = "BEYOND" if result.state(tolerance) == "bad" else "within"
+    said = [
         f"{1 - result.agreement:.1%} of the decisions differ: {where} the tolerance of "
         f"{tolerance:.1%}"
-    )
+    ]
+    if result.undecided_mostly:
+        said.append("which says nothing, as most samples are undecided")
+    if result.tuned:
+        said.append("on the very input that the integers were chosen on, which tests nothing")
+    return ", ".join(said)
 
 
 def _ideal(found: Ideal) -> RenderableType:

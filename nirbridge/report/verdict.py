@@ -14,11 +14,10 @@ if TYPE_CHECKING:
 
 
 def state(story: Story) -> str:
-    """``good``, ``bad``, or ``open`` where the input is none to judge by, or nothing decided."""
+    """``good``, ``bad``, or ``open`` where the input is none to judge by, or decides nothing."""
     if story.violations:
         return "bad"
-    found = "open" if story.random else story.drift.state(story.tolerance)
-    return "open" if found == "good" and story.tuned else found
+    return "open" if story.random else story.drift.state(story.tolerance)
 
 
 def badge(story: Story) -> str:
@@ -35,7 +34,7 @@ def sentence(story: Story) -> str:
     if story.violations:
         broken = counted(len(story.violations), "broken rule")
         return f"The configuration does not fit {chip}: {broken}."
-    if drift.state(story.tolerance) == "open":
+    if drift.undecided_mostly and state(story) == "open":
         share = f"{drift.undecided:,} of {counted(drift.samples, 'sample')}"
         return (
             f"On {share} neither the chip nor {story.reference} decides anything: all outputs say "
@@ -75,8 +74,8 @@ def causes(drift: Drift) -> str:
     if differ == 1:
         return f"; the one that differs turned with {first}"
     if 2 * rungs[0].turned > differ:
-        how = "all" if rungs[0].turned == differ else f"most ({rungs[0].turned})"
-        return f"; {how} of the {differ} that differ turned for good with {first}"
+        most = "" if rungs[0].turned == differ else f"most ({rungs[0].turned}) of "
+        return f"; {most}the {differ} that differ turned for good with {first}"
     return (
         f"; of the {differ} that differ, {rungs[0].turned} turned for good with {first} and "
         f"{rungs[1].turned} with {second}"
@@ -88,7 +87,7 @@ def caveats(story: Story) -> Iterator[str]:
     drift, energy = story.drift, story.energy
     if story.imported:
         yield "The integers were imported: no trained network is known to compare them with."
-    if story.tuned:
+    if drift.tuned:
         yield "The integers were chosen on this very input, which therefore tests nothing."
     if drift.silent and not story.random:
         yield f"Never fires on the chip: {listed(drift.silent)}."
