@@ -205,7 +205,8 @@ def test_advice_is_not_what_was_done() -> None:
     ):  # fmt: skip
         assert word not in advice(model, replace(start, method=method))
         assert word in advice(model, replace(start, method="global"))
-    assert all(advice(model, replace(start, method="imported")) == "" for model in ("reset", "chip"))
+    for model in ("reset", "chip"):
+        assert advice(model, replace(start, method="imported")) == ""
 
 
 def test_the_tolerance_is_said() -> None:
@@ -245,7 +246,7 @@ def test_a_clock_that_the_chip_does_not_have() -> None:
     assert slow.slowness < 1
     assert "real time" not in slow.verdict
     assert slow.energy is not None
-    hurried = replace(slow.energy, default_clock=slow.energy.clock / 4)
+    hurried = replace(slow.energy, default_clock=int(slow.energy.clock / 4))
     story = replace(slow, energy=hurried)
     assert "Not in real time" in story.verdict
     assert "4 times too slow" in story.verdict

@@ -37,8 +37,9 @@ class Drift:
     trained network to the chip; their losses add up to ``1 − agreement``. ``findings`` lists
     neurons that saturate, never fire or fire at their cap, and weights that became 0, by the
     user's own names; ``silent`` the populations that never fire on the chip. ``tuned``: whether the
-    integers were chosen on this very raster, which then tests nothing. ``input_spikes``: all of it; ``clipped_inputs``: those of them that the chip does not take, beyond 15 per
-    channel and step. ``labels``: those that were given.
+    integers were chosen on this very raster, which then tests nothing. ``input_spikes``: all of
+    it; ``clipped_inputs``: those that the chip does not take, beyond 15 per channel and step.
+    ``labels``: those that were given.
     """
 
     samples: int
