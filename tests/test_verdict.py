@@ -50,7 +50,7 @@ def test_turned_adds_up_to_what_differs(digits: tuple[Any, Any]) -> None:
     assert sum(rung.turned for rung in drift.rungs) == len(drift.differing)
     assert drift.largest is max(drift.rungs, key=lambda rung: rung.turned)
     table = tables.rungs(drift)
-    at = table.columns.index("turned here for good")
+    at = table.columns.index("turned")
     assert [row[at] for row in table.rows[1:]] == [str(r.turned) for r in drift.rungs[1:]]
 
 

@@ -64,8 +64,8 @@ def rungs(drift: Drift) -> Table:
     """The ladder of models."""
     labelled = drift.accuracy is not None
     columns = (
-        "each line adds", *(["accuracy"] if labelled else []), "decided alike", "net cost",
-        "turned here for good", "hidden spikes", "output error",
+        "each line adds", *(["accuracy"] if labelled else []), "agrees", "net cost", "turned",
+        "hidden spikes", "output error",
     )  # fmt: skip
     rows = tuple(
         (
@@ -79,7 +79,8 @@ def rungs(drift: Drift) -> Table:
         )
         for rung in drift.rungs
     )
-    return Table("One change at a time, each line with all above it", columns, rows)
+    caption = "One change at a time; turned: decided otherwise here and on all lines below"
+    return Table(caption, columns, rows)
 
 
 def shades(found: Confusion) -> list[list[float]]:
