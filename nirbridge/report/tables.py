@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from nirbridge.report.units import amount, counted, percent, points, quantity, s
 if TYPE_CHECKING:
     from nirbridge.report.evidence import Sample
     from nirbridge.report.story import Confusion, Story
+    from nirbridge.targets.fit import Use
 
 SILENT = "neurons never fire on the chip"
 
@@ -138,13 +139,13 @@ def journal(story: Story) -> Table:
     return Table("Every step of the conversion; a size is an approximation", columns, rows, 3)
 
 
-def use(story: Story) -> Table:
+def use(found: Mapping[str, Use], chip: str) -> Table:
     """How much of the chip is taken."""
     rows = tuple(
         (u.unit, f"{u.used or 0:,}", f"{u.limit:,}", percent(u.share) if u.limit else "-")
-        for u in story.use.values()
+        for u in found.values()
     )
-    caption = f"How much of {story.chip_title} is taken"
+    caption = f"How much of {chip} is taken"
     return Table(caption, ("resource", "used", "of", "share"), rows)
 
 
