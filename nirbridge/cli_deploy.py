@@ -13,9 +13,14 @@ from nirbridge.cli_common import DIFFERS, AsJson, DataNode, Folder, show, show_j
 def deploy(
     directory: Folder,
     raster: Annotated[
-        Path,
-        typer.Option("--input", metavar="RASTER", help="What to stream; as for `simulate`."),
-    ],
+        Path | None,
+        typer.Option(
+            "--input",
+            metavar="RASTER",
+            help="What to stream; as for `simulate`.",
+            show_default="random spikes",
+        ),
+    ] = None,
     states: Annotated[
         bool, typer.Option("--states", help="Also compare states, where they can be read.")
     ] = False,
@@ -30,12 +35,16 @@ def deploy(
     It needs the vendor's library samna. No silicon has confirmed this way yet.
     """
     from nirbridge import load
+    from nirbridge.calibrate import random_spikes
     from nirbridge.deploy import deploy as run
     from nirbridge.rasterfiles import read_raster
     from nirbridge.report import text
 
     deployment = load(directory)
-    counts, _ = read_raster(raster, deployment.n_in, deployment.config.dt, node)
+    if raster is None:
+        counts = random_spikes(deployment.n_in, deployment.dynamics.spikes_per_step == 1)
+    else:
+        counts, _ = read_raster(raster, deployment.n_in, deployment.config.dt, node)
     found = run(deployment, counts, states=states, timeout=timeout)
     if as_json:
         show_json(found.to_dict())

@@ -24,7 +24,9 @@ def export(
     """Write a deployment's configuration in the format of another tool."""
     from nirbridge import load
     from nirbridge.configfiles import write_config
+    from nirbridge.deployment import check_own
 
+    check_own(directory, output)
     written = write_config(load(directory).config, output, form, force)
     if as_json:
         show_json({"format": form, "files": [str(path) for path in written]})
@@ -50,13 +52,15 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Make a deployment of another tool's configuration, with what it computes as NIR."""
-    from nirbridge import imported, read_config
+    from nirbridge import imported
+    from nirbridge.configfiles import read_with_losses
     from nirbridge.deployment import check_place
     from nirbridge.origin import command_line
     from nirbridge.report import text
 
     check_place(output, force)
-    result = imported(read_config(file, target, dt), file.name)
+    config, losses = read_with_losses(file, target, dt)
+    result = imported(config, file.name, losses)
     result = replace(result, origin=result.origin.then(command_line(), [file]))
     result.save(output, force=force)
     if as_json:

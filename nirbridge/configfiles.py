@@ -19,7 +19,13 @@ import numpy as np
 from nirbridge.diagnostics import Refused, refuse
 from nirbridge.files import check_new, replacing
 from nirbridge.mapping.config import SCHEMA, XyloConfig, as_array, parse_json
-from nirbridge.mapping.export_rockpool import ALIASES, FIELDS, from_rockpool, to_rockpool
+from nirbridge.mapping.export_rockpool import (
+    ALIASES,
+    FIELDS,
+    for_simulator,
+    from_rockpool,
+    to_rockpool,
+)
 from nirbridge.mapping.export_samna import notes, samna_chip, to_samna
 from nirbridge.mapping.import_samna import from_samna, is_samna
 from nirbridge.rasterfiles import DAMAGE, read_array
@@ -57,7 +63,7 @@ def _write_samna(config: XyloConfig, path: Path) -> None:
 
 
 def _write_notes(config: XyloConfig, path: Path) -> None:
-    _write_text(notes(config), path)
+    _write_text(notes(config, path.name.removesuffix(".txt")), path)
 
 
 # The forms of each format by suffix, and what lies beside it.
@@ -66,7 +72,7 @@ FORMATS: dict[str, dict[str, Writer]] = {
     "rockpool": {".npz": _write_rockpool, ".json": _write_rockpool},
     "samna": {".json": _write_samna},
 }
-BESIDE: dict[str, dict[str, Writer]] = {"samna": {".txt": _write_notes}}
+BESIDE: dict[str, dict[str, Writer]] = {"samna": {".json.txt": _write_notes}}
 
 
 def check_formats(formats: Iterable[str], target: str) -> tuple[str, ...]:
@@ -136,8 +142,14 @@ def write_config(config: XyloConfig, path: Path, name: str, force: bool = False)
     chosen |= {path.with_suffix(suffix): w for suffix, w in BESIDE.get(name, {}).items()}
     for place in chosen:
         check_new(place, force)
-    for place, write in reversed(chosen.items()):  # what lies beside it first
-        write(config, place)
+    fresh = [place for place in chosen if not place.exists()]
+    try:
+        for place, write in chosen.items():
+            write(config, place)
+    except BaseException:  # all of them or none
+        for place in fresh:
+            place.unlink(missing_ok=True)
+        raise
     return list(chosen)
 
 
@@ -163,10 +175,21 @@ def read_config(
         (no time step), NB806 (no chip).
 
     """
+    return read_with_losses(path, target, dt)[0]
+
+
+def read_with_losses(
+    path: str | os.PathLike[str], target: str | None = None, dt: float | None = None
+) -> tuple[XyloConfig, tuple[str, ...]]:
+    """As :func:`read_config`, with what was in the file and is not in the configuration."""
     place = Path(path)
     content = read_specification(place) if place.suffix == ".npz" else _read_json(place)
     if is_samna(content):
         return from_samna(content, dt, target)
+    return _from_plain(content, target, dt), ()
+
+
+def _from_plain(content: Any, target: str | None, dt: float | None) -> XyloConfig:
     if isinstance(content, dict) and content.get("schema") == SCHEMA:
         config = XyloConfig.from_dict(content)
         changed: dict[str, Any] = {"dt": dt, "target": target}
@@ -177,8 +200,18 @@ def read_config(
     return from_rockpool(_specification(content), target, dt)
 
 
-def read_specification(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_specification(
+    path: str | os.PathLike[str], *, simulator: bool = False
+) -> dict[str, Any]:
     """A Rockpool specification as Rockpool takes it: arrays, numbers, aliases as lists.
+
+    Parameters
+    ----------
+    path
+        ``.npz`` or ``.json``.
+    simulator
+        For ``XyloSim.from_specification``, which refuses the field ``bias_hidden`` on Xylo Audio 2;
+        else for ``config_from_specification``, which needs it.
 
     Raises
     ------
@@ -186,18 +219,21 @@ def read_specification(path: str | os.PathLike[str]) -> dict[str, Any]:
         NB101 (no such file), NB705 (not such a file).
 
     """
-    place = Path(path)
+    found = _specification(_read_arrays(Path(path)))
+    return for_simulator(found) if simulator else found
+
+
+def _read_arrays(place: Path) -> Any:
     if place.suffix != ".npz":
-        return _specification(_read_json(place))
+        return _read_json(place)
     _check_file(place)
     try:
-        found = _read_npz(place)
+        return _read_npz(place)
     except Refused:
         raise
     except DAMAGE as error:
         text = (str(error) or type(error).__name__).splitlines()[0][:120]
         raise refuse("NB705", node=place.name, limit="an undamaged file", found=text) from None
-    return _specification(found)
 
 
 def _read_npz(path: Path) -> dict[str, Any]:

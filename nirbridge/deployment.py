@@ -35,6 +35,8 @@ from nirbridge.simulate import Recording, simulate
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from nirbridge.targets import ChipSpec
+
 SCHEMA = "nirbridge/deployment"
 SCHEMA_VERSION = 1
 CONFIG, RECORD = "config.json", deployment_record.NAME
@@ -180,11 +182,17 @@ class Deployment:
         return robustness(self, raster, labels, levels, draws, seed, attack, perturbs, dask)
 
     def energy(
-        self, raster: Any, rate: float | None = None, steps_per_inference: float | None = None
+        self,
+        raster: Any,
+        rate: float | None = None,
+        steps_per_inference: float | None = None,
+        chip: str | ChipSpec | None = None,
     ) -> Energy:
         """Cycles, clock, operations and power; see :func:`nirbridge.energy.estimate`."""
         given = self.chip_input(raster)
-        return estimate(self.config, given, rate=rate, steps_per_inference=steps_per_inference)
+        return estimate(
+            self.config, given, rate=rate, steps_per_inference=steps_per_inference, chip=chip
+        )
 
     def report(
         self,
@@ -299,6 +307,18 @@ def check_place(place: Path, force: bool) -> None:
         raise refuse("NB805", limit="a new directory", found=f"{place} exists")
 
 
+def _files() -> tuple[str, ...]:
+    return (RECORD, CONFIG, *(f"{g}.nir" for g in GRAPHS))
+
+
+def check_own(directory: Path, file: Path) -> None:
+    """Refuse (NB807) a file that would take the place of one that a deployment consists of."""
+    own = _files()
+    if file.name in own and file.parent.resolve() == directory.resolve():
+        limit, remedy = f"none of {', '.join(own)}", "choose another name"
+        raise refuse("NB807", node=file.name, limit=limit, found=str(file), remedy=remedy)
+
+
 def load(directory: str | os.PathLike[str]) -> Deployment:
     """Read what :meth:`Deployment.save` wrote.
 
@@ -314,7 +334,7 @@ def load(directory: str | os.PathLike[str]) -> Deployment:
 
 
 def _load(folder: Path) -> Deployment:
-    for name in (RECORD, CONFIG, *(f"{g}.nir" for g in GRAPHS)):
+    for name in _files():
         if not (folder / name).is_file():
             limit = "a directory that `nirbridge convert` wrote"
             raise refuse("NB101", node=name, limit=limit, found=f"no {name} in {folder}")

@@ -20,7 +20,7 @@ from nirbridge.mapping.place import Grid, Placement, Population
 HIDDEN, READOUT, INPUT, OUTPUT = "hidden", "readout", "input", "output"
 
 
-def imported(config: XyloConfig, origin: str = "") -> Deployment:
+def imported(config: XyloConfig, origin: str = "", losses: tuple[str, ...] = ()) -> Deployment:
     """A deployment around a configuration, with all hidden neurons as one population.
 
     Parameters
@@ -29,6 +29,8 @@ def imported(config: XyloConfig, origin: str = "") -> Deployment:
         For a chip that can hold it.
     origin
         Where it came from, for the journal.
+    losses
+        What was there and is not in the configuration, for the journal.
 
     Raises
     ------
@@ -54,13 +56,19 @@ def imported(config: XyloConfig, origin: str = "") -> Deployment:
         dash_syn=np.maximum(applied.dash_syn, 1),
         dash_syn_out=np.maximum(applied.dash_syn_out, 1),
     )
+    said = [f"integers from {origin or 'elsewhere'}", *losses]
+    if count := int((config.aliases >= 0).sum()):
+        said.append(
+            f"{count} aliases became weights in the graph: it computes the same, but does not give "
+            "these integers again"
+        )
     graph = lift(applied, placement, _skeleton(config), config.dt, config.aliases)
     return Deployment(
         config=config,
         lowered=graph,
         shifted=graph,
         deployed=graph,
-        journal=(Note("import", "", f"integers from {origin or 'elsewhere'}"),),
+        journal=tuple(Note("import", "", what) for what in said),
         source=graph,
         dynamics=chip_dynamics(config.dt),
         placement=placement,
@@ -72,7 +80,7 @@ def imported(config: XyloConfig, origin: str = "") -> Deployment:
 def _skeleton(config: XyloConfig) -> nir.NIRGraph:
     """Nodes and edges of the lifted graph, whose numbers do not matter yet."""
     n_in, n, n_out = config.n_in, config.n_hidden, config.n_out
-    second = bool(config.weights_in[:, :, 1].any() or config.weights_rec[:, :, 1].any())
+    second = config.uses_second
     one, out = np.ones(n), np.ones(n_out)
     nodes: dict[str, nir.NIRNode] = {INPUT: nir.Input(np.array([n_in]))}
     edges: list[tuple[str, str]] = []

@@ -165,7 +165,7 @@ def to_config(content: Any, part: SamnaChip) -> Any:
             given = plain["synapse2_enable"]
             second = section["syn2_weights"] if given else np.zeros_like(section["weights"])
             section["syn2_weights"] = np.array(second, np.int8)
-    return from_samna(json.loads(json.dumps({"value0": _encoded(plain)})), 1e-3)
+    return from_samna(json.loads(json.dumps({"value0": _encoded(plain)})), 1e-3)[0]
 
 
 class Board:

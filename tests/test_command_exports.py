@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import nirbridge
-from nirbridge.configfiles import read_specification
+from nirbridge.configfiles import BESIDE, read_specification, write_config
 from nirbridge.simulate import simulate
 from tests import samna_standin
 from tests.conftest import GRAPHS
@@ -46,7 +46,7 @@ def test_convert_writes_the_formats_beside_its_own(
         assert nirbridge.read_config(folder / name, "xylo-audio-2", config.dt) == config
     assert run("convert", GOOD, "-o", tmp_path / "plain").code == 0
     plain = {path.name for path in (tmp_path / "plain").iterdir()}
-    assert names - plain == {"rockpool.npz", "rockpool.json", "samna.json", "samna.txt"}
+    assert names - plain == {"rockpool.npz", "rockpool.json", "samna.json", "samna.json.txt"}
 
 
 @pytest.mark.parametrize(
@@ -99,12 +99,16 @@ def test_there_and_back(form: str, name: str, folder: Path, tmp_path: Path, run:
         (["import", "{folder}/rockpool.npz", "-o", "{new}/out"], "NB806"),
         (["import", "{folder}/rockpool.npz", "-o", "{new}/out", "--target", "no"], "NB806"),
         (["import", "{folder}/samna.json", "-o", "{new}/out"], "NB301"),
-        (["import", "{folder}/samna.txt", "-o", "{new}/out"], "NB705"),
+        (["import", "{folder}/samna.json.txt", "-o", "{new}/out"], "NB705"),
         (["import", "{folder}/config.json", "-o", "{folder}"], "NB805"),
         (["import", "{folder}/config.json", "-o", "{new}/out", "--dt", "nan"], "NB703"),
         (["deploy", "{new}/gone", "--input", str(RASTER)], "NB101"),
         (["deploy", "{folder}", "--input", "{new}/gone.npy"], "NB101"),
         (["deploy", "{folder}", "--input", str(RASTER)], "NB903"),
+        (["deploy", "{folder}"], "NB903"),
+        (["export", "{folder}", "--format", "json", "-o", "{folder}/config.json"], "NB807"),
+        (["export", "{folder}", "--format", "samna", "-o", "{folder}/deployed.nir"], "NB807"),
+        (["import", "{folder}/samna.json", "-o", "{new}/out", "--target", "bogus"], "NB806"),
     ],
 )
 def test_what_is_refused(
@@ -123,6 +127,25 @@ def test_a_specification_as_rockpool_takes_it(folder: Path) -> None:
         assert isinstance(spec["dt"], float)
 
 
+def test_a_file_without_its_notes_is_not_left(folder: Path, tmp_path: Path) -> None:
+    """Where the second cannot be written, the first is taken back, but not one that was there."""
+    config = nirbridge.load(folder).config
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    for there in (False, True):
+        place = tmp_path / "chip.json"
+        if there:
+            write_config(config, place, "samna")
+            (tmp_path / "chip.json.txt").unlink()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(BESIDE, "samna", {".json.txt": full})
+            with pytest.raises(OSError, match="No space"):
+                write_config(config, place, "samna", force=True)
+        assert list(tmp_path.iterdir()) == ([place] if there else [])
+
+
 # With the stand-in for the vendor's library.
 
 
@@ -130,6 +153,7 @@ def test_deploy_with_a_device(folder: Path, run: Command) -> None:
     with samna_standin.present(samna_standin.make(("xylo-audio-2",))):
         done = run("deploy", folder, "--input", RASTER)
         found = run("deploy", folder, "--input", RASTER, "--json").json
+        assert run("deploy", folder, "--json").json["samples"] == 24  # of random spikes
     assert done.code == 0
     assert "the device computes as in the simulation" in done.out
     assert found["same"] is True

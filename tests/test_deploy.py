@@ -124,14 +124,16 @@ def test_a_device_that_fails(where: str, error: Exception) -> None:
         {"output": None},
         {"output": "right", "spikes": np.zeros((9, 0), np.uint8)},
         {"output": "floats"},
+        {"output": [[0], [0, 1]]},
+        None,
     ],
 )
-def test_a_device_that_answers_something_else(answer: dict[str, Any]) -> None:
+def test_a_device_that_answers_something_else(answer: dict[str, Any] | None) -> None:
     made, device = some(), StandIn("xylo-audio-2")
     right = np.zeros((9, made.config.n_out), np.uint8)
     words = {"right": right, "floats": right + 0.5}
-    full = {k: words[v] if isinstance(v, str) else v for k, v in answer.items()}
-    device.run = lambda _: full  # type: ignore[assignment,method-assign]
+    full = answer and {k: words[v] if isinstance(v, str) else v for k, v in answer.items()}
+    device.run = lambda _: full  # type: ignore[assignment,method-assign,return-value]
     with pytest.raises(Refused) as refused:
         deploy(made, raster(made), device)
     assert codes(refused) == ["NB907"]
@@ -231,6 +233,10 @@ def test_a_chip_that_the_library_has_no_class_for() -> None:
     with samna_standin.present(samna_standin.make()), pytest.raises(Refused) as refused:
         samna_config(some("xylo-1"))
     assert codes(refused) == ["NB706"]
+    made = some("xylo-1")
+    with pytest.raises(Refused) as refused:
+        deploy(made, raster(made))
+    assert codes(refused) == ["NB706"]  # not: install the library
 
 
 @pytest.mark.parametrize("chip", DRIVEN)

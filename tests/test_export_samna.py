@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nirbridge import Refused, read_config
+from nirbridge import Refused, imported, read_config
 from nirbridge.configfiles import write_config
 from nirbridge.mapping.export_samna import SAMNA, notes, to_samna
 from nirbridge.mapping.import_samna import from_samna
@@ -43,7 +43,7 @@ def codes(make: Callable[[], object]) -> list[str]:
 def test_there_and_back_is_exact(seed: int, chip: str) -> None:
     config = drawn(seed, chip)
     text = json.dumps(to_samna(config))
-    assert from_samna(json.loads(text), config.dt) == config
+    assert from_samna(json.loads(text), config.dt) == (config, ())
 
 
 def test_the_file_that_the_library_wrote() -> None:
@@ -51,7 +51,7 @@ def test_the_file_that_the_library_wrote() -> None:
     if not SAMPLE.exists():
         pytest.skip("a file that the vendor's library wrote is not at hand")
     text = SAMPLE.read_text(encoding="utf-8")
-    config = from_samna(json.loads(text), 1e-3)
+    config, _ = from_samna(json.loads(text), 1e-3)
     assert (config.target, config.n_in, config.n_hidden, config.n_out) == ("xylo-audio-2", 3, 5, 2)
     assert config.weights_in[0, :, 0].tolist() == [98, 15, 89, -31, -117]
     assert config.threshold.tolist() == [128] * 5
@@ -66,7 +66,7 @@ def test_a_file_and_what_lies_beside_it(tmp_path: Path) -> None:
     assert read_config(place, dt=config.dt) == config
     assert read_config(place, "xylo-audio-2", config.dt) == config
     text = beside.read_text(encoding="utf-8")
-    assert beside.name == "chip.txt"
+    assert beside.name == "chip.json.txt"
     assert "UNVERIFIED" in text
     assert "SYNS61201" in text
     assert f"{config.dt:g} s" in text
@@ -78,7 +78,8 @@ def test_a_file_and_what_lies_beside_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("chip", DRIVEN)
 def test_the_notes_say_how_much_is_known(chip: str) -> None:
-    text = notes(drawn(1, chip))
+    text = notes(drawn(1, chip), "chip.json")
+    assert text.startswith("chip.json: samna.")
     assert "UNVERIFIED" in text
     assert TARGETS[chip].part in text
     assert SAMNA[chip].evidence in text
@@ -90,9 +91,17 @@ def test_a_chip_without_a_known_class() -> None:
 
 def test_what_switches_turn_off_does_not_count() -> None:
     config = replace(drawn(4), bias=np.full(drawn(4).n_hidden, 3))
+    config = replace(config, weights_in=np.ones_like(config.weights_in))
     content = to_samna(config)
     content["value0"]["biasEnable"] = content["value0"]["synapse2Enable"] = False
-    found = from_samna(content, config.dt)
+    found, losses = from_samna(content, config.dt)
+    second = sum(np.count_nonzero(w[:, :, 1]) for w in (config.weights_in, config.weights_rec))
+    biases = np.count_nonzero(config.bias) + np.count_nonzero(config.bias_out)
+    assert losses == (
+        f"{second} weights of the second synapse dropped, which synapse2Enable = false turns off",
+        f"{biases} biases dropped, which biasEnable = false turns off",
+    )
+    assert [n.what for n in imported(found, "x", losses).journal][1:3] == list(losses)
     assert not found.bias.any()
     assert not found.bias_out.any()
     assert not found.weights_in[:, :, 1].any()
@@ -216,5 +225,6 @@ def test_the_step_and_the_chip() -> None:
     assert codes(lambda: from_samna(content, None)) == ["NB301"]
     assert codes(lambda: from_samna(content, 0.0)) == ["NB703"]
     assert codes(lambda: from_samna(content, 1e-3, "xylo-imu")) == ["NB705"]
+    assert codes(lambda: from_samna(content, 1e-3, "bogus")) == ["NB806"]
     for chip in DRIVEN:
-        assert from_samna(to_samna(drawn(1, chip)), 1e-3).target == chip
+        assert from_samna(to_samna(drawn(1, chip)), 1e-3)[0].target == chip

@@ -137,6 +137,14 @@ def test_aliases_that_follow_populations() -> None:
         assert not follows(np.array(other), spots)
 
 
+def test_aliases_that_become_weights_are_told() -> None:
+    config = gentle(2)
+    told = [n.what for n in imported(config).journal if "aliases became weights" in n.what]
+    assert [int(t.split()[0]) for t in told] == [(config.aliases >= 0).sum()]
+    plain = replace(config, aliases=np.full(config.n_hidden, -1))
+    assert len(imported(plain).journal) == 1
+
+
 def test_what_cannot_become_one() -> None:
     config = drawn(1, "xylo-audio-2")
     with pytest.raises(Refused) as refused:

@@ -82,8 +82,13 @@ class Drift:
     @property
     def largest(self) -> Rung | None:
         """The rung, the first of equals, where most samples turned for good; None if none did."""
-        worst = max(self.rungs, key=lambda r: r.turned)
-        return worst if worst.turned else None
+        return next(iter(self.leading), None)
+
+    @property
+    def leading(self) -> tuple[Rung, ...]:
+        """All rungs where as many samples turned for good as on none other; none if none did."""
+        most = max(rung.turned for rung in self.rungs)
+        return tuple(rung for rung in self.rungs if most and rung.turned == most)
 
     @property
     def undecided(self) -> int:

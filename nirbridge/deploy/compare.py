@@ -14,6 +14,7 @@ from nirbridge.deploy.samna import SamnaDevice
 from nirbridge.diagnostics import Refused, refuse, refuse_all
 from nirbridge.intformat import INPUT_SPIKES
 from nirbridge.mapping.config import XyloConfig
+from nirbridge.mapping.export_samna import samna_chip
 from nirbridge.simulate import Recording, simulate
 from nirbridge.simulate.recording import RECORDED
 from nirbridge.targets import target
@@ -112,7 +113,9 @@ def deploy(
     if not batch.shape[0] * batch.shape[1]:
         limit = "at least one sample of one step"
         raise refuse("NB801", node="raster", limit=limit, found=f"shape {counts.shape}")
-    device = SamnaDevice(timeout=timeout, states=states) if device is None else device
+    if device is None:
+        samna_chip(chip.name)
+        device = SamnaDevice(timeout=timeout, states=states)
     attached = _find(device)
     if chip.name not in attached:
         found = ", ".join(attached) or "none"
@@ -143,16 +146,17 @@ def _answer(device: Device, config: XyloConfig, sample: NDArray[Any]) -> dict[st
     try:
         device.apply(config)
         answer: Mapping[str, NDArray[Any]] = device.run(sample)
+        found = {name: np.asarray(answer[name]) for name in NAMES if name in answer}
     except Refused:
         raise
     except FAILURES as error:
         raise _failed("the configuration taken, every step answered", error) from error
-    found = {name: np.asarray(answer[name]) for name in NAMES if name in answer}
     for name in ("output", *found):
         width = config.n_out if name.endswith("out") or name == "output" else config.n_hidden
-        shape = found[name].shape if name in found else None
-        if shape != (len(sample), width) or found[name].dtype.kind not in "iub":
-            limit, said = f"{name}: integers {len(sample), width}", f"{name}: {shape}"
+        array = found.get(name)
+        if array is None or array.shape != (len(sample), width) or array.dtype.kind not in "iub":
+            limit = f"{name}: integers {len(sample), width}"
+            said = f"{name}: " + ("none" if array is None else f"{array.dtype} {array.shape}")
             raise refuse("NB907", node="device", limit=limit, found=said)
     return found
 

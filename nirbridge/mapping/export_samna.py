@@ -185,7 +185,7 @@ def network(config: XyloConfig) -> dict[str, Any]:
     part, chip = samna_chip(config.target), target(config.target)
     w_in, w_rec = config.weights_in[:, input_neurons(config, chip)], config.weights_rec
     two = chip.synapses.value > 1
-    used = {"synapse2_enable": bool(w_in[:, :, 1].any() or w_rec[:, :, 1].any())} if two else {}
+    used = {"synapse2_enable": config.uses_second} if two else {}
 
     def layer(shift: int, weights: NDArray[np.int8]) -> dict[str, Any]:
         second = {"syn2_weights": weights[:, :, 1]} if two else {}
@@ -290,10 +290,10 @@ def _key(name: str, section: str) -> str:
     return first + "".join(word[0].upper() + word[1:] for word in others)
 
 
-def notes(config: XyloConfig) -> str:
-    """What of the exported JSON is known, and what is not: a text to lie beside it."""
+def notes(config: XyloConfig, name: str) -> str:
+    """What of the exported JSON ``name`` is known, and what is not: a text to lie beside it."""
     part, chip = samna_chip(config.target), target(config.target)
-    return f"""samna.json: samna.{part.module}.configuration.XyloConfiguration
+    return f"""{name}: samna.{part.module}.configuration.XyloConfiguration
 for {chip.title} ({chip.part}), dt = {config.dt:g} s, which the file itself has no field for.
 
 UNVERIFIED. The vendor's library could not be run: no release of it has read this file, its
@@ -302,6 +302,6 @@ validator has not seen it, and no chip has been configured with it.
 {part.evidence}
 
 operationMode 0 is the value of that file; set the mode that you want before you apply it.
-Weights, decays, thresholds, biases, aliases and weight shifts are those of config.json, which is
-what was simulated.
+Weights, decays, thresholds, biases, aliases and weight shifts are those of the deployment's
+config.json, which is what was simulated.
 """

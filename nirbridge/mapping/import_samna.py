@@ -30,8 +30,10 @@ def is_samna(content: Any) -> bool:
     return isinstance(content, dict) and set(content) == {ROOT}
 
 
-def from_samna(content: Any, dt: float | None, chip: str | None = None) -> XyloConfig:
-    """The configuration in the library's JSON.
+def from_samna(
+    content: Any, dt: float | None, chip: str | None = None
+) -> tuple[XyloConfig, tuple[str, ...]]:
+    """The configuration in the library's JSON, and what in it is lost.
 
     What the switches ``biasEnable`` and ``synapse2Enable`` turn off counts as 0, as the chip
     computes it. Fields outside the network (modes, clocks, monitors, front ends) are not read.
@@ -64,8 +66,13 @@ def from_samna(content: Any, dt: float | None, chip: str | None = None) -> XyloC
     hidden = _neurons(parts[section], section, _OUTPUT | second | {"aliasTarget"})
     outputs = _neurons(parts["readout"], "readout", _OUTPUT)
     n, n_out = len(hidden["threshold"]), len(outputs["threshold"])
-    w_in = _matrices(parts["input"], "input", bool(second) and _flag(root, "synapse2Enable"))
-    w_rec = _matrices(parts[section], section, bool(second) and _flag(root, "synapse2Enable"))
+    both = bool(second) and _flag(root, "synapse2Enable")
+    w_in, w_rec = (_matrices(parts[part], part, both) for part in ("input", section))
+    lost = []
+    if not both:
+        count = sum(int(np.count_nonzero(w[:, :, 1])) for w in (w_in, w_rec))
+        lost += _lost(count, "weights of the second synapse", "synapse2Enable")
+        w_in[:, :, 1] = w_rec[:, :, 1] = 0
     w_out = _matrix(_need(parts["readout"], "weights", "readout"), "readout.weights")
     _known(parts["readout"], {"weights", "neurons", "weightBitShift"}, "readout")
     sizes = (("input.weights", w_in.shape[1]), ("readout.weights", len(w_out)))
@@ -76,7 +83,10 @@ def from_samna(content: Any, dt: float | None, chip: str | None = None) -> XyloC
     )
     none, none_out = np.zeros(n, np.int64), np.zeros(n_out, np.int64)
     used = _flag(root, "biasEnable")
-    return XyloConfig(
+    if not used:
+        count = sum(int(np.count_nonzero(x["vMemBias"])) for x in (hidden, outputs))
+        lost += _lost(count, "biases", "biasEnable")
+    config = XyloConfig(
         weights_in=np.pad(w_in, ((0, 0), (0, n - w_in.shape[1]), (0, 0))),
         weights_rec=w_rec,
         weights_out=np.pad(w_out, ((n - len(w_out), 0), (0, 0))),
@@ -96,10 +106,17 @@ def from_samna(content: Any, dt: float | None, chip: str | None = None) -> XyloC
         dt=dt,
         target=name,
     )
+    return config, tuple(lost)
+
+
+def _lost(count: int, what: str, switch: str) -> list[str]:
+    return [f"{count} {what} dropped, which {switch} = false turns off"] if count else []
 
 
 def _chip(root: dict[str, Any], given: str | None) -> str:
     """The chip whose sections these are: two of the family differ in the second synapse only."""
+    if given is not None:
+        target(given)
     sections = [part.hidden for part in SAMNA.values() if part.hidden in root]
     second = "synapse2Enable" in root
     fitting = [
@@ -150,13 +167,13 @@ def _integer(value: Any, place: str) -> int:
 
 
 def _matrices(content: dict[str, Any], place: str, second: bool) -> NDArray[np.int8]:
-    """Weights of both synapses, (source, target, 2); zeros where there is no second one."""
+    """Weights of both synapses, (source, target, 2); ``second``: whether there must be two."""
     names = {"weights", "weightBitShift", *_SECOND}
     _known(content, names | ({"neurons", "aliasing"} if place != "input" else set()), place)
     first = _matrix(_need(content, "weights", place), f"{place}.weights")
     other = np.zeros_like(first)
-    if second:
-        present = [name for name in _SECOND if name in content]
+    present = [name for name in _SECOND if name in content]
+    if second or present:
         if len(present) != 1:
             raise refuse("NB705", node=place, limit=f"one of {_SECOND}", found=str(present))
         other = _matrix(content[present[0]], f"{place}.{present[0]}")

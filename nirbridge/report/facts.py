@@ -19,6 +19,7 @@ from nirbridge.graph.shapes import Shape, infer
 from nirbridge.report.units import counted, seconds
 from nirbridge.targets import FORMATS, TARGETS, ChipSpec
 from nirbridge.targets.fit import Demand, demand
+from nirbridge.targets.power import clock
 from nirbridge.timing import Candidate, candidates, resolve
 
 
@@ -97,7 +98,7 @@ def chip(spec: ChipSpec) -> dict[str, Any]:
         "title": spec.title,
         "part": spec.part,
         "arithmetic": spec.arithmetic,
-        **{k: asdict(v) for k, v in (spec.limits() | FORMATS).items()},
+        **{k: asdict(v) for k, v in (spec.limits() | clock(spec) | FORMATS).items()},
     }
 
 

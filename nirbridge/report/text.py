@@ -24,6 +24,7 @@ from nirbridge.report.facts import Inspection, stepping
 from nirbridge.report.units import amount, counted, listed, seconds, spread
 from nirbridge.targets import FORMATS, TARGETS, ChipSpec, Limit
 from nirbridge.targets.fit import Demand, Use
+from nirbridge.targets.power import clock
 from nirbridge.usage import Usage
 
 
@@ -159,12 +160,12 @@ def _clipped(count: int) -> list[RenderableType]:
 
 def drift(result: Drift) -> RenderableType:
     """The check: the error budget, population by population, what to turn, findings."""
-    ladder, largest = tables.rungs(result), result.largest
+    ladder, leading = tables.rungs(result), result.leading
     top = Table(title=f"Error budget: {_size(result)}")
     for k, column in enumerate(ladder.columns):
         top.add_column(column, justify="right" if k else "left")
     for cells, rung in zip(ladder.rows, result.rungs, strict=True):
-        top.add_row(*cells, style="bold" if rung is largest else "")
+        top.add_row(*cells, style="bold" if rung in leading else "")
     table = Table(title="Hidden populations: chip against the network as trained")
     for column in ("population", "spikes", "as trained", "ratio", "rate cosine", "first step"):
         table.add_column(column, justify="left" if column == "population" else "right")
@@ -189,10 +190,10 @@ def drift(result: Drift) -> RenderableType:
     if result.undecided:
         share = f"{result.undecided:,} of {counted(result.samples, 'sample')}"
         lines.append(Text(f"undecided, all outputs alike, on both sides: {share}", style="yellow"))
-    if largest is not None:
-        what = f"{largest.turned} of {len(result.differing)} that differ turned for good with"
-        knob = f". To shrink it: {largest.knob}" if largest.knob else ""
-        lines.append(Text(f"{what}: {largest.adds}{knob}"))
+    for rung in leading:
+        what = f"{rung.turned} of {len(result.differing)} that differ turned for good with"
+        knob = f". To shrink it: {rung.knob}" if rung.knob else ""
+        lines.append(Text(f"{what}: {rung.adds}{knob}"))
     return Group(*lines)
 
 
@@ -255,7 +256,7 @@ def targets(chips: Iterable[ChipSpec]) -> Table:
     table.add_column("source", overflow="fold")
     for chip in chips:
         head = f"{chip.name}\n{chip.part}, {chip.arithmetic}"
-        _limits(table, head, chip.limits())
+        _limits(table, head, chip.limits() | clock(chip))
     _limits(table, "all of them", FORMATS)
     return table
 

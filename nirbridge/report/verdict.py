@@ -46,7 +46,9 @@ def sentence(story: Story) -> str:
             f"The network fits {chip}; {same}. How well it does its task takes typical input to "
             "say."
         )
-    if drift.accuracy is not None:
+    if drift.accuracy is not None and drift.samples == 1:
+        same += f" and is {'right' if drift.accuracy else 'wrong'}"
+    elif drift.accuracy is not None:
         was = f"{percent(drift.trained_accuracy)} {story.as_trained}"
         same += f" and is right on {percent(drift.accuracy)} ({was})"
     return f"{same}{causes(drift)}."

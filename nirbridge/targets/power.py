@@ -60,6 +60,7 @@ class ChipPower:
         return tuple(f for f in self.figures if f.quantity == quantity)
 
 
+_FREE = "by default; it can be set to less, and the vendor says that power grows with it"
 _HDK_CLOCK = "Rockpool's tools for the development kits"
 _PAGE = "open-neuromorphic.org's page on Xylo"
 _NIR = "the NIR paper, arXiv 2311.14641"
@@ -86,7 +87,7 @@ BRAILLE_CYCLES = 362_000
 
 POWER: dict[str, ChipPower] = {
     "xylo-audio-2": ChipPower(
-        clock=Limit(50_000_000, "Hz", _HDK_CLOCK),
+        clock=Limit(50_000_000, "Hz", _HDK_CLOCK, note=_FREE),
         figures=(
             _figure("idle power", 219, _PAGE, "task, network and clock not stated"),
             _figure("dynamic power", 93, _PAGE, "task, network and clock not stated"),
@@ -115,7 +116,7 @@ POWER: dict[str, ChipPower] = {
         ),
     ),
     "xylo-imu": ChipPower(
-        clock=Limit(50_000_000, "Hz", _HDK_CLOCK),
+        clock=Limit(50_000_000, "Hz", _HDK_CLOCK, note=_FREE),
         visits_all=False,
         figures=(
             _figure("idle power", 188.2, _IMU, "core and motion interface, 6.25 MHz"),
@@ -131,7 +132,7 @@ POWER: dict[str, ChipPower] = {
         dynamic_of="xylo-audio-2",
     ),
     "xylo-audio-3": ChipPower(
-        clock=Limit(50_000_000, "Hz", _HDK_CLOCK),
+        clock=Limit(50_000_000, "Hz", _HDK_CLOCK, note=_FREE),
         visits_all=False,
         figures=(
             _figure("idle power", 542.9, _INTRO, "core, 6.25 MHz"),
@@ -158,3 +159,9 @@ POWER: dict[str, ChipPower] = {
 def power(chip: ChipSpec) -> ChipPower:
     """What is known of a chip; nothing is, of one that is not in :data:`POWER`."""
     return POWER.get(chip.name, ChipPower())
+
+
+def clock(chip: ChipSpec) -> dict[str, Limit]:
+    """The chip's clock by the name ``clock``, to stand beside its limits; none if not known."""
+    known = power(chip).clock
+    return {} if known is None else {"clock": known}

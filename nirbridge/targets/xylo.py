@@ -31,7 +31,11 @@ FORMATS: dict[str, Limit] = {
     "threshold_bits": Limit(INT16.bits, "bits per threshold, signed", _QUICK),
     "dash_bits": Limit(DASH.bits, "bits per decay shift", _QUICK),
     "shift_bits": Limit(
-        SHIFT.bits, "bits per weight shift", "width of the register fields", "inferred"
+        SHIFT.bits,
+        "bits per weight shift",
+        "width of the register fields of Xylo Audio 2",
+        "inferred",
+        "of the other chips no source says it; Rockpool writes 8 bits and checks none",
     ),
     "output_synapses": Limit(1, "synapse per output neuron", _QUICK),
 }
@@ -71,7 +75,11 @@ XYLO_AUDIO_2 = ChipSpec(
         1000, "hidden neurons that can take input", "size of the input weight memory", "inferred"
     ),
     output_neurons=Limit(
-        1000, "hidden neurons that can drive outputs", "size of the output memory", "inferred"
+        1000,
+        "hidden neurons that can drive outputs",
+        "size of the output memory",
+        "inferred",
+        "the vendor's configuration has a row for every hidden neuron, its simulator takes fewer",
     ),
 )
 
@@ -161,7 +169,13 @@ XYLO_1 = ChipSpec(
     part="SYNS61300",
     arithmetic="v1",
     inputs=Limit(16, "input channels", _FIRST),
-    hidden=Limit(1000, "hidden neurons", _LIKE_AUDIO_2, "assumed"),
+    hidden=Limit(
+        1000,
+        "hidden neurons",
+        _LIKE_AUDIO_2,
+        "assumed",
+        "Rockpool's tools name one or two buffer neurons of this chip, and do not use them",
+    ),
     outputs=Limit(8, "output neurons", _LIKE_AUDIO_2, "assumed"),
     synapses=Limit(2, "synapses per hidden neuron", _LIKE_AUDIO_2, "assumed"),
     fan_out=Limit(
