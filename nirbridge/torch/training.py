@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nirbridge.check.metrics import decisions
 from nirbridge.check.robustness import parameters
 from nirbridge.deployment import Deployment
 from nirbridge.finetuning import Loss, Settings
@@ -153,7 +152,7 @@ class Trainer:
                 answer = self.module.answer(self.x[ids], parameters)
                 total += float(self._task(answer, ids)) * len(ids)
                 if self.loss is None:
-                    chosen = decisions(answer.cpu().numpy())
+                    chosen = answer.sum(dim=1).argmax(dim=1).cpu().numpy()
                     right += int((chosen == self.y[ids]).sum())
         return right / len(self.held), total / len(self.held)
 
