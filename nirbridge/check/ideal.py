@@ -15,7 +15,7 @@ from nirbridge.simulate import simulate_continuous
 if TYPE_CHECKING:
     from nirbridge.deployment import Deployment
 
-EVENTS = 5_000  # per sample; the examples take up to 2000, and 1000 take 0.2 s to 2 s
+EVENTS = 5_000  # per sample; the examples take up to 2000, and 1000 take 0.2 s to 4 s
 
 
 @dataclass(frozen=True)
