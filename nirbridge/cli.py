@@ -10,6 +10,7 @@ import io
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,7 +40,14 @@ from nirbridge.cli_deploy import deploy
 from nirbridge.cli_energy import energy
 from nirbridge.cli_export import export, import_
 from nirbridge.cli_finetune import finetune
-from nirbridge.cli_report import ReportFile, Tolerance, check_tolerance, report, write_report
+from nirbridge.cli_report import (
+    IdealSamples,
+    ReportFile,
+    Tolerance,
+    check_tolerance,
+    report,
+    write_report,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -102,6 +110,7 @@ def convert(
     from nirbridge import pipeline, read
     from nirbridge.configfiles import check_formats
     from nirbridge.deployment import check_place
+    from nirbridge.origin import command_line
     from nirbridge.progress import bar
     from nirbridge.rasterfiles import read_typical
     from nirbridge.report import text
@@ -128,11 +137,13 @@ def convert(
         track=bar("calibrating"),
         **words,
     )
+    files = [graph, *([] if calibration is None else [calibration])]
+    result = replace(result, origin=result.origin.then(command_line(), files))
+    counts, labels = _shown(typical, None if report is None else calibration, result)
     result.save(output, force=force, formats=wanted)
     if report is not None:
-        read_files = [graph, *([] if calibration is None else [calibration]), output]
         write_report(
-            result, report, read_files, graph.stem, _counts(typical, result), source=calibration,
+            result, report, [*files, output], graph.stem, counts, labels, source=calibration,
             force=force, track=bar("checking"),
         )  # fmt: skip
     if as_json:
@@ -142,13 +153,19 @@ def convert(
     show(*shown, text.deployment(result, str(output)))
 
 
-def _counts(typical: Any, result: Deployment) -> Any:
-    """A calibration as counts in the time step that was chosen; None if there was none."""
+def _shown(typical: Any, file: Path | None, result: Deployment) -> tuple[Any, Any]:
+    """What a report shows: a calibration in the time step that was chosen, labels of its file."""
+    from nirbridge.check.drift import check_labels
     from nirbridge.data import to_raster
+    from nirbridge.rasterfiles import read_raster
 
-    if typical is None or not hasattr(typical, "nodes"):
-        return typical
-    return to_raster(typical, result.n_in, result.config.dt)
+    if file is None or typical is None:
+        return None, None
+    if hasattr(typical, "nodes"):
+        return to_raster(typical, result.n_in, result.config.dt), None
+    _, labels = read_raster(file, result.n_in)
+    check_labels(labels, len(typical) if typical.ndim == 3 else 1, result.config.n_out)
+    return typical, labels
 
 
 @app.command()
@@ -198,9 +215,7 @@ def check(
     directory: Folder,
     raster: RasterFile,
     tolerance: Tolerance = 0.1,
-    ideal: Annotated[
-        int, typer.Option(min=0, help="Samples to run in continuous time as well.")
-    ] = 1,
+    ideal: IdealSamples = 1,
     node: DataNode = None,
     report: ReportFile = None,
     force: Force = False,
@@ -224,17 +239,13 @@ def check(
             deployment, report, [directory, raster], directory.resolve().name, counts, labels,
             source=raster, drift=drift, tolerance=tolerance, force=force,
         )  # fmt: skip
-    within = 1 - drift.agreement <= tolerance
+    state = drift.state(tolerance)
     if as_json:
-        show_json({**drift.to_dict(), "tolerance": tolerance, "within": within})
+        within = state != "bad"
+        show_json({**drift.to_dict(), "tolerance": tolerance, "within": within, "state": state})
     else:
-        verdict = "within" if within else "BEYOND"
-        show(
-            text.drift(drift),
-            f"{1 - drift.agreement:.1%} of the decisions differ: {verdict} the tolerance of "
-            f"{tolerance:.1%}",
-        )
-    if not within:
+        show(text.drift(drift), text.judged(drift, tolerance))
+    if state == "bad":
         raise typer.Exit(DIFFERS)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -54,11 +55,13 @@ def import_(
     from nirbridge import imported
     from nirbridge.configfiles import read_with_losses
     from nirbridge.deployment import check_place
+    from nirbridge.origin import command_line
     from nirbridge.report import text
 
     check_place(output, force)
     config, losses = read_with_losses(file, target, dt)
     result = imported(config, file.name, losses)
+    result = replace(result, origin=result.origin.then(command_line(), [file]))
     result.save(output, force=force)
     if as_json:
         show_json({"directory": str(output), "target": result.config.target})

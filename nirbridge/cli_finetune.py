@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +41,7 @@ def finetune(
     from nirbridge import finetune as train
     from nirbridge import load
     from nirbridge.deployment import check_place
+    from nirbridge.origin import command_line
     from nirbridge.rasterfiles import read_raster
     from nirbridge.report import text
 
@@ -61,6 +63,7 @@ def finetune(
         adversarial=adversarial,
         checkpoint=checkpoint,
     )
+    result = replace(result, origin=result.origin.then(command_line(), [raster]))
     result.save(output, force=force)
     done = result.journal[len(deployment.journal) :]
     if as_json:

@@ -27,6 +27,11 @@ Tolerance = Annotated[
 ]
 
 
+IdealSamples = Annotated[
+    int, typer.Option(min=0, help="Samples to run in continuous time as well; 0 for none.")
+]
+
+
 def report(
     directory: Folder,
     output: Annotated[
@@ -41,6 +46,7 @@ def report(
         typer.Option(metavar="FILE", help=".npy or .npz (y).", show_default="those of the input"),
     ] = None,
     tolerance: Tolerance = 0.1,
+    ideal: IdealSamples = 1,
     node: DataNode = None,
     force: Force = False,
     as_json: AsJson = False,
@@ -68,12 +74,14 @@ def report(
     files = [directory, *(f for f in (input, labels) if f)]
     verdict = write_report(
         deployment, output, files, directory.resolve().name,
-        counts, answers, source=input, tolerance=tolerance, force=force, track=bar("checking"),
+        counts, answers, source=input, tolerance=tolerance, ideal=ideal, force=force,
+        track=bar("checking"),
     )  # fmt: skip
     if as_json:
         show_json({"page": str(output), "facts": str(output.with_suffix(".json")), **verdict})
     else:
-        typer.echo(f"{verdict['sentence']}\nwritten to {output}")
+        said = " ".join([verdict["sentence"], *verdict["caveats"]])
+        typer.echo(f"{said}\nwritten to {output}")
 
 
 def check_tolerance(tolerance: float) -> None:
@@ -93,12 +101,14 @@ def write_report(
     source: Path | None = None,
     drift: Drift | None = None,
     tolerance: float = 0.1,
+    ideal: int = 1,
     force: bool = False,
     track: Any = None,
 ) -> dict[str, Any]:
     """Gather and write a report; ``files`` are those that were read. Gives back the verdict."""
+    from nirbridge.origin import command_line
     from nirbridge.report.page import write
-    from nirbridge.report.provenance import command_line, provenance
+    from nirbridge.report.provenance import provenance
     from nirbridge.report.story import gather
 
     story = gather(
@@ -109,8 +119,10 @@ def write_report(
         source="" if source is None else source.name,
         drift=drift,
         tolerance=tolerance,
+        ideal=ideal,
         made_by=provenance(files, command_line()),
         track=track,
     )
     write(story, path, force)
-    return {"state": story.state, "sentence": story.verdict}
+    found: dict[str, Any] = story.to_dict()["verdict"]
+    return found

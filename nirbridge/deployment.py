@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge import deployment_record
-from nirbridge.check import Drift, check
+from nirbridge.check import TOLERANCE, Drift, check
 from nirbridge.check.robustness import ALL, Robustness, robustness
 from nirbridge.configfiles import write_beside
 from nirbridge.diagnostics import refuse
@@ -27,6 +27,7 @@ from nirbridge.mapping.config import XyloConfig
 from nirbridge.mapping.constant import with_constant
 from nirbridge.mapping.lift import Applied, lift
 from nirbridge.mapping.place import Grid, Placement
+from nirbridge.origin import UNKNOWN, Origin
 from nirbridge.progress import Track
 from nirbridge.rasters import check_raster
 from nirbridge.simulate import Recording, simulate
@@ -70,6 +71,8 @@ class Deployment:
         How the network was quantised.
     constant
         Whether one more input channel than the source has stands for its biases.
+    origin
+        The commands and files it came from, as far as they are known, and what tuned it.
 
     """
 
@@ -84,6 +87,7 @@ class Deployment:
     units: dict[str, list[int]]
     method: str
     constant: bool = False
+    origin: Origin = UNKNOWN
 
     @property
     def n_in(self) -> int:
@@ -198,24 +202,30 @@ class Deployment:
         *,
         title: str = "",
         source: str = "",
+        tolerance: float = TOLERANCE,
+        ideal: int = 1,
         force: bool = False,
     ) -> None:
         """Write a page with all that there is to know, and its facts as ``.json`` beside it.
 
         Without a raster, random spikes stand for it, and the page says so. ``title`` is what to
-        call the network, ``source`` what to call the input.
+        call the network, ``source`` what to call the input, ``tolerance`` the share of samples that
+        the chip may decide otherwise, ``ideal`` how many samples run in continuous time as well.
 
         Raises
         ------
         Refused
-            NB801, NB802 for the raster, NB804 for the labels, NB805 to NB807 for the place.
+            NB801, NB802 for the raster, NB804 for the labels, NB805 to NB807 for the place, NB806
+            for a tolerance that is no share.
 
         """
         from nirbridge.report.page import check_page, write
         from nirbridge.report.story import gather
 
         check_page(Path(path), force)
-        story = gather(self, raster, labels, title=title, source=source)
+        story = gather(
+            self, raster, labels, title=title, source=source, tolerance=tolerance, ideal=ideal
+        )
         write(story, Path(path), force)
 
     def plot(self) -> Figure:
@@ -281,6 +291,7 @@ class Deployment:
             "units": self.units,
             "constant": self.constant,
             "journal": [note.to_dict() for note in self.journal],
+            "origin": self.origin.to_dict(),
         }
 
 
@@ -339,6 +350,7 @@ def _load(folder: Path) -> Deployment:
         units=record.units,
         constant=record.constant,
         method=record.method,
+        origin=record.origin,
         **graphs,
     )
 

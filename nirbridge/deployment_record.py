@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 import nir
@@ -16,6 +16,7 @@ from nirbridge.graph.nodes import SPIKING, is_neuron, kind, shape_of
 from nirbridge.journal import Note
 from nirbridge.mapping.config import XyloConfig
 from nirbridge.mapping.place import Placement, Population
+from nirbridge.origin import UNKNOWN, File, Origin
 from nirbridge.targets.fit import demand
 
 NAME = "deployment.json"
@@ -32,6 +33,7 @@ class Record:
     units: dict[str, list[int]]
     constant: bool
     journal: tuple[Note, ...]
+    origin: Origin = UNKNOWN  # earlier releases did not write one
 
 
 def parse(content: Mapping[str, Any]) -> Record:
@@ -43,7 +45,7 @@ def parse(content: Mapping[str, Any]) -> Record:
         NB704 for a field that is missing or of another type, NB304 for the dynamics.
 
     """
-    names = [f.name for f in fields(Record)]
+    names = [f.name for f in fields(Record) if f.default is MISSING]
     for name in names:
         _need(name in content, name, "a field", "none")
     method, constant, journal = (content[k] for k in ("method", "constant", "journal"))
@@ -59,6 +61,7 @@ def parse(content: Mapping[str, Any]) -> Record:
         units=_units(content["units"], placement),
         constant=constant,
         journal=tuple(_note(note) for note in journal),
+        origin=_origin(content["origin"]) if "origin" in content else UNKNOWN,
     )
 
 
@@ -167,6 +170,24 @@ def _note(content: Any) -> Note:
     number = isinstance(size, (int, float)) and not isinstance(size, bool)
     _need(size is None or number, "journal", "a number as size", size)
     return Note(**values)
+
+
+def _origin(content: Any) -> Origin:
+    values = _exactly(content, Origin, "origin")
+    for name in ("commands", "tuned"):
+        known = isinstance(values[name], list) and all(isinstance(x, str) for x in values[name])
+        _need(known, "origin", f"texts as {name}", values[name])
+    _need(isinstance(values["files"], list), "origin", "a list of files", values["files"])
+    files = tuple(_file(each) for each in values["files"])
+    return Origin(tuple(values["commands"]), files, tuple(values["tuned"]))
+
+
+def _file(content: Any) -> File:
+    values = _exactly(content, File, "origin")
+    for name in ("name", "sha256"):
+        _need(isinstance(values[name], str), "origin", f"a text as {name}", values[name])
+    _need(_is_int(values["size"], 0, 2**63), "origin", "a size in bytes", values["size"])
+    return File(**values)
 
 
 def _dynamics(content: Any) -> Dynamics:

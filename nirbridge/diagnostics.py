@@ -134,6 +134,12 @@ RULES: dict[str, Rule] = {
         "the ideal model has a closed form between two events",
         "step the graph instead: nirbridge.simulate_stepped",
     ),
+    "NB306": Rule(
+        "time",
+        "the exact simulation comes to an end within its bounds",
+        "lower the weights of what drives the network, pass higher bounds (max_spikes, "
+        "max_events), or step the graph instead: nirbridge.simulate_stepped",
+    ),
     "NB401": Rule(
         "lower",
         "every primitive has a form that a Xylo can compute",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,7 +173,8 @@ def finetune(
     from nirbridge.torch.training import train
 
     place = None if checkpoint is None else Path(checkpoint)
-    return train(deployment, counts, wanted, settings, loss, place, device, track)
+    result = train(deployment, counts, wanted, settings, loss, place, device, track)
+    return replace(result, origin=result.origin.tuned_on(counts))
 
 
 def check_data(

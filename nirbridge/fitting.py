@@ -30,7 +30,8 @@ from nirbridge.quantize.fit import Form
 from nirbridge.targets import ChipSpec
 from nirbridge.targets.fit import demand
 
-PRUNE = ("fan-out",)
+PRUNED = "fan-out"  # what is given up, and the stage that the journal tells it under
+PRUNE = (PRUNED,)
 TOO_MANY = {"NB604", "NB605"}  # what pruning can mend
 
 Placed = tuple[Lowered, Network]
@@ -103,7 +104,7 @@ def pruner(
     def prune(way: Way) -> Placed:
         each = raster if raster.ndim == 3 else raster[None]
         lowered, network = prune_to_fit(normal.graph, normal.dynamics, chip, way, each)
-        journal = (*lowered.journal, Note("fan-out", "", text))
+        journal = (*lowered.journal, Note(PRUNED, "", text))
         return replace(lowered, journal=journal), network
 
     return prune

@@ -15,13 +15,14 @@ from nirbridge.data import to_raster
 from nirbridge.deployment import Deployment
 from nirbridge.diagnostics import Refused, refuse, refuse_all
 from nirbridge.dynamics import Dynamics
-from nirbridge.fitting import check_prune, lower_to_fit, pruner, settle_biases, shaped
+from nirbridge.fitting import PRUNED, check_prune, lower_to_fit, pruner, settle_biases, shaped
 from nirbridge.graph.read import repairs
 from nirbridge.graph.verify import verify
 from nirbridge.intformat import INT16
 from nirbridge.journal import Note
 from nirbridge.mapping.lift import lift
 from nirbridge.mapping.limits import violations
+from nirbridge.origin import Origin
 from nirbridge.progress import Track
 from nirbridge.quantize import quantize
 from nirbridge.quantize.fit import Form, fires_once, forms
@@ -145,6 +146,8 @@ def convert(
         result = choose(made, random_spikes(channels(graph), fires_once(network)))
     if counts is not None:
         result = replace(result, journal=(*result.journal, *saturation(result, counts)))
+        if method == "calibrate" or any(note.stage == PRUNED for note in result.journal):
+            result = replace(result, origin=Origin().tuned_on(counts))
     return result
 
 

@@ -409,7 +409,7 @@ RASTER = GRAPHS / "refused" / "good.npy"
 def test_command(nirbridge: Command, place: Path) -> None:
     done = nirbridge("energy", place, "--input", RASTER)
     assert (done.code, done.err) == (0, "")
-    for words in ("clock cycles per step", "µW", "arXiv 2406.15112", "assumed:", "by default"):
+    for words in ("Clock cycles per step", "µW", "arXiv 2406.15112", "assumed:", "by default"):
         assert words in done.out
     found = nirbridge("energy", place, "--input", RASTER, "--rate", "20", "--json").json
     steps = ["--steps-per-inference", 1 / (20 * found["dt"])]

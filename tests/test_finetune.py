@@ -95,6 +95,7 @@ def test_it_can_be_repeated() -> None:
     )
     assert first.config == again.config
     assert first.config != other.config
+    assert first.origin.knows(X)
 
 
 @pytest.mark.parametrize("options", [{}, {"noise": 0.2, "decays": True}, {"adversarial": 0.1}])

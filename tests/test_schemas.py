@@ -22,6 +22,7 @@ from nirbridge.dynamics import WORDS
 from nirbridge.journal import Note
 from nirbridge.mapping.config import SCHEMA_VERSION as CONFIG_VERSION
 from nirbridge.mapping.place import Population
+from nirbridge.origin import File, Origin
 from nirbridge.targets import TARGETS
 from tests.chip_configs import any_chip_config
 from tests.conftest import GRAPHS
@@ -82,6 +83,9 @@ def test_the_schemas_hold_the_fields_of_the_code() -> None:
     assert set(population) == {f.name for f in fields(Population)}
     note = deployment["properties"]["journal"]["items"]["properties"]
     assert set(note) == {f.name for f in fields(Note)}
+    origin = deployment["properties"]["origin"]["properties"]
+    assert set(origin) == {f.name for f in fields(Origin)}
+    assert set(origin["files"]["items"]["properties"]) == {f.name for f in fields(File)}
 
 
 def changed(content: Any, rng: random.Random) -> Any:

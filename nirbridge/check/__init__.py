@@ -1,5 +1,5 @@
 """Round trip: how far what the chip computes is from what the network was trained to compute."""
 
-from nirbridge.check.drift import Drift, check
+from nirbridge.check.drift import TOLERANCE, Drift, check
 
-__all__ = ["Drift", "check"]
+__all__ = ["TOLERANCE", "Drift", "check"]

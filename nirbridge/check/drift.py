@@ -9,78 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.check.findings import Finding, Findings
-from nirbridge.check.metrics import Difference, compare, decisions, output_distance
-from nirbridge.check.models import MODELS, Run, chip_run, kept
-from nirbridge.diagnostics import refuse
+from nirbridge.check.ideal import Ideal, against_ideal
+from nirbridge.check.ladder import Rung, climb
+from nirbridge.check.metrics import UNDECIDED
+from nirbridge.check.models import MODELS, Run, chip_run
+from nirbridge.diagnostics import Refused, refuse
 from nirbridge.intformat import INPUT_SPIKES
 from nirbridge.progress import Track
 from nirbridge.rasters import check_raster
-from nirbridge.simulate import simulate_continuous
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from nirbridge.deployment import Deployment
 
+TOLERANCE = 0.1  # share of samples that the chip may decide otherwise, unless another is said
+NOT_ASKED = "not asked for"
 CHUNK = 64  # samples that are simulated, with all states recorded, at a time
-
-
-@dataclass(frozen=True)
-class Rung:
-    """One model of the ladder, against the network as it was trained.
-
-    Attributes
-    ----------
-    model, adds, knob
-        Its name, what it changes from the rung before, and what to turn to change less.
-    spikes
-        All spikes of the hidden populations that both have.
-    populations
-        The same population by population.
-    output_l1
-        Mean over samples of the summed differences of the outputs' sums over time.
-    agreement
-        Share of samples for which it decides as the trained network does.
-    accuracy
-        Share of samples that it gets right; None without labels.
-    loss
-        Share of decisions that agreed with the trained network on the rung before and no longer
-        do: the rung's part of the whole. Negative if it repairs some.
-    choices
-        What it decides for each sample: the output with the largest sum over time.
-
-    """
-
-    model: str
-    adds: str
-    knob: str
-    spikes: int
-    populations: tuple[Difference, ...]
-    output_l1: float
-    agreement: float
-    accuracy: float | None
-    loss: float
-    choices: tuple[int, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The figures as plain values, for JSON; not the choices, which are as many as samples."""
-        rows = [{**asdict(d), "count_ratio": _finite(d.count_ratio)} for d in self.populations]
-        found = {**asdict(self), "populations": rows}
-        del found["choices"]
-        return found
-
-
-@dataclass(frozen=True)
-class Ideal:
-    """The trained network against the same equations in continuous time.
-
-    ``samples``: how many were compared. ``populations``: spikes of the trained network
-    (``spikes``) and of the ideal (``reference_spikes``). ``agreement``: share of decisions.
-    """
-
-    samples: int
-    populations: tuple[Difference, ...]
-    agreement: float
 
 
 @dataclass(frozen=True)
@@ -88,17 +33,25 @@ class Drift:
     """What the chip does differently, and which change costs how much.
 
     ``ideal`` compares the trained network with NIR's continuous time, on the first samples, if
-    that was asked for. ``rungs`` lead from the trained network to the chip; their losses add up to
-    ``1 − agreement``. ``findings`` lists neurons that saturate, never fire or fire at their cap,
-    and weights that became 0, by the user's own names. ``labels``: those that were given.
+    that was asked for and can be followed; ``no_ideal`` says why not. ``rungs`` lead from the
+    trained network to the chip; their losses add up to ``1 − agreement``. ``findings`` lists
+    neurons that saturate, never fire or fire at their cap, and weights that became 0, by the
+    user's own names; ``silent`` the populations that never fire on the chip. ``tuned``: whether the
+    integers were chosen on this very raster, which then tests nothing. ``input_spikes``: all of
+    it; ``clipped_inputs``: those that the chip does not take, beyond 15 per channel and step.
+    ``labels``: those that were given.
     """
 
     samples: int
     steps: int
     rungs: tuple[Rung, ...]
     findings: tuple[Finding, ...]
+    silent: tuple[str, ...]
+    tuned: bool
+    input_spikes: int
     clipped_inputs: int
     ideal: Ideal | None = None
+    no_ideal: str = NOT_ASKED
     labels: tuple[int, ...] | None = None
 
     def rung(self, model: str) -> Rung:
@@ -121,10 +74,42 @@ class Drift:
         return self.rungs[0].accuracy
 
     @property
+    def differing(self) -> tuple[int, ...]:
+        """Samples that the chip decides otherwise than the trained network."""
+        trained, chip = (self.rungs[k].choices for k in (0, -1))
+        return tuple(k for k, (a, b) in enumerate(zip(trained, chip, strict=True)) if a != b)
+
+    @property
     def largest(self) -> Rung | None:
-        """The rung that costs most decisions; None if none costs any."""
-        worst = max(self.rungs[1:], key=lambda r: r.loss)
-        return worst if worst.loss > 0 else None
+        """The rung, the first of equals, where most samples turned for good; None if none did."""
+        return next(iter(self.leading), None)
+
+    @property
+    def leading(self) -> tuple[Rung, ...]:
+        """All rungs where as many samples turned for good as on none other; none if none did."""
+        most = max(rung.turned for rung in self.rungs)
+        return tuple(rung for rung in self.rungs if most and rung.turned == most)
+
+    @property
+    def undecided(self) -> int:
+        """Samples on which neither the trained network nor the chip decides anything."""
+        trained, chip = (self.rungs[k].choices for k in (0, -1))
+        return sum(a == b == UNDECIDED for a, b in zip(trained, chip, strict=True))
+
+    @property
+    def undecided_mostly(self) -> bool:
+        """Whether more than half of the samples are undecided on both sides."""
+        return 2 * self.undecided > self.samples
+
+    def state(self, tolerance: float = TOLERANCE) -> str:
+        """``good`` where no more decisions differ than tolerated, ``bad`` where more do.
+
+        ``open`` where that says nothing: most samples are undecided on both sides, or the integers
+        were chosen on this input.
+        """
+        if 1 - self.agreement > tolerance:
+            return "bad"
+        return "open" if self.undecided_mostly or self.tuned else "good"
 
     def _repr_html_(self) -> str:
         """The error budget, for a notebook."""
@@ -147,9 +132,14 @@ class Drift:
             "trained_accuracy": self.trained_accuracy,
             "agreement": self.agreement,
             "largest": None if self.largest is None else self.largest.model,
+            "undecided": self.undecided,
             "rungs": [rung.to_dict() for rung in self.rungs],
             "ideal": None if self.ideal is None else asdict(self.ideal),
+            "no_ideal": self.no_ideal,
             "findings": [asdict(f) for f in self.findings],
+            "silent": list(self.silent),
+            "tuned": self.tuned,
+            "input_spikes": self.input_spikes,
             "clipped_inputs": self.clipped_inputs,
         }
 
@@ -176,7 +166,7 @@ def check(
         Integers (B,), or one integer for a single sample; None for none.
     ideal
         How many of the first samples to run in continuous time as well, which takes some tenths
-        of a second each.
+        of a second each, and is given up beyond ``nirbridge.check.ideal.EVENTS`` events.
     track
         Wraps the list of pieces of work, to show progress.
 
@@ -199,32 +189,32 @@ def check(
         chip, recording = chip_run(deployment, piece)
         runs[-1].append(_small(chip))
         found.add(recording, runs[0][-1])
-    joined = [_joined(done) for done in runs]
+    compared, why = _ideal(deployment, counts[:ideal])
     return Drift(
         samples=len(counts),
         steps=counts.shape[1],
-        rungs=_rungs(joined, expected),
+        rungs=climb(deployment, [_joined(done) for done in runs], expected),
         findings=found.result(),
+        silent=found.silent(),
+        tuned=deployment.origin.knows(counts),
+        input_spikes=int(counts.sum(dtype=np.int64)),
         clipped_inputs=int(np.maximum(counts.astype(np.int64) - INPUT_SPIKES, 0).sum()),
-        ideal=_ideal(deployment, counts[:ideal], joined[0]) if ideal else None,
+        ideal=compared,
+        no_ideal=why,
         labels=None if expected is None else tuple(expected.tolist()),
     )
 
 
-def _ideal(deployment: Deployment, counts: NDArray[Any], trained: Run) -> Ideal:
-    """Compare the trained network with the continuous one on a few samples."""
-    how = deployment.dynamics
-    found = simulate_continuous(deployment.source, counts, how.dt, reset=how.reset)
-    binned, n = found.binned(), len(counts)
-    populations = tuple(
-        compare(p.name, kept(binned[p.name], p), trained.spikes[p.name][:n])
-        for p in deployment.placement.hidden
-        if p.name in trained.spikes
-    )
-    ends = sorted(trained.outputs)
-    ideal = np.concatenate([found.outputs[end] for end in ends], axis=2)
-    same = decisions(ideal) == decisions(_outputs(trained)[:n])
-    return Ideal(n, populations, float(np.mean(same)))
+def _ideal(deployment: Deployment, counts: NDArray[Any]) -> tuple[Ideal | None, str]:
+    """The comparison with continuous time, or why there is none: the check stands without it."""
+    if not len(counts):
+        return None, NOT_ASKED
+    try:
+        return against_ideal(deployment, counts), ""
+    except Refused as refusal:
+        first = refusal.diagnostics[0]
+        where = ", ".join(filter(None, (first.code, first.node)))
+        return None, f"exact simulation: {first.limit}; found: {first.found} ({where})"
 
 
 def _small(run: Run) -> Run:
@@ -241,42 +231,6 @@ def _joined(runs: list[Run]) -> Run:
         for part in ("spikes", "outputs")
     )
     return Run(spikes, outputs)
-
-
-def _rungs(runs: list[Run], labels: NDArray[np.int64] | None) -> tuple[Rung, ...]:
-    trained = runs[0]
-    wanted = _outputs(trained)
-    choice = decisions(wanted)
-    rungs: list[Rung] = []
-    for model, run in zip(MODELS, runs, strict=True):
-        got = _outputs(run)
-        chosen = decisions(got)
-        agreement = float(np.mean(choice == chosen)) if len(choice) else 1.0
-        accuracy = None
-        if labels is not None and len(labels):
-            accuracy = float(np.mean(chosen == labels))
-        populations = tuple(
-            compare(name, trained.spikes[name], run.spikes[name]) for name in trained.spikes
-        )
-        rungs.append(
-            Rung(
-                model=model.name,
-                adds=model.adds,
-                knob=model.knob,
-                spikes=sum(d.spikes for d in populations),
-                populations=populations,
-                output_l1=output_distance(wanted, got),
-                agreement=agreement,
-                accuracy=accuracy,
-                loss=(rungs[-1].agreement if rungs else 1.0) - agreement,
-                choices=tuple(chosen.tolist()),
-            )
-        )
-    return tuple(rungs)
-
-
-def _outputs(run: Run) -> NDArray[Any]:
-    return np.concatenate([run.outputs[name] for name in sorted(run.outputs)], axis=2)
 
 
 def check_labels(labels: Any, samples: int, classes: int) -> NDArray[np.int64] | None:
@@ -299,7 +253,3 @@ def check_labels(labels: Any, samples: int, classes: int) -> NDArray[np.int64] |
     if array.size and (array.min() < 0 or array.max() >= classes):
         raise refuse("NB804", node="labels", limit=limit, found=f"{array.min()}..{array.max()}")
     return array.astype(np.int64)
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None

@@ -15,6 +15,7 @@ from nirbridge.simulate import Recording
 if TYPE_CHECKING:
     from nirbridge.deployment import Deployment
 
+LOST = "weights became 0"
 SHOWN = 8  # names in a finding; the rest are counted
 
 
@@ -42,6 +43,7 @@ class Findings:
         self.saturated_out = np.zeros(o, bool)
         self.capped = np.zeros(h, bool)
         self.fired = np.zeros(h, bool)
+        self.fired_out = np.zeros(o, bool)
         self.meant = np.zeros(h, bool)
 
     def add(self, recording: Recording, trained: Run) -> None:
@@ -53,9 +55,17 @@ class Findings:
             self.saturated_out |= _at_rails(getattr(recording, name))
         self.capped |= (recording.spikes == HIDDEN_SPIKES).any(axis=(0, 1))
         self.fired |= (recording.spikes > 0).any(axis=(0, 1))
+        self.fired_out |= (recording.output > 0).any(axis=(0, 1))
         for p in self.deployment.placement.hidden:
             if p.name in trained.spikes:
                 self.meant[p.ids] |= (trained.spikes[p.name] > 0).any(axis=(0, 1))
+
+    def silent(self) -> tuple[str, ...]:
+        """Populations of which no neuron ever fires; membranes that are read need not."""
+        place = self.deployment.placement
+        hidden = [p.name for p in place.hidden if not self.fired[p.ids].any()]
+        spiking = [p for p in place.outputs if not p.readout]
+        return (*hidden, *(p.name for p in spiking if not self.fired_out[p.ids].any()))
 
     def result(self) -> tuple[Finding, ...]:
         """All findings, population by population."""
@@ -82,8 +92,7 @@ class Findings:
                 lost = (np.asarray(node.weight) != 0) & (np.asarray(after[name].weight) == 0)
                 places = [f"[{i}, {j}]" for i, j in np.argwhere(lost)[:SHOWN].tolist()]
                 if places:
-                    what = "weights became 0"
-                    found.append(Finding(name, what, int(lost.sum()), tuple(places)))
+                    found.append(Finding(name, LOST, int(lost.sum()), tuple(places)))
         return found
 
 

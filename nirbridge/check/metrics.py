@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+UNDECIDED = -1
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -59,9 +61,13 @@ def cosine(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 def decisions(output: NDArray[Any]) -> NDArray[np.int64]:
     """Index of the output with the largest sum over time for each sample of (B, T, n).
 
-    The sum is a spike count, or the mean membrane times T. The lowest index wins a tie.
+    The sum is a spike count, or the mean membrane times T. The lowest index wins a tie. Where all
+    outputs say the same, silence above all, nothing is decided: :data:`UNDECIDED`. A single output
+    decides 0 unless it is silent.
     """
-    return np.asarray(np.argmax(np.asarray(output).sum(axis=1), axis=1), np.int64)
+    sums = np.asarray(output).sum(axis=1)
+    same = (sums == (sums[:, :1] if sums.shape[1] > 1 else 0)).all(axis=1)
+    return np.where(same, UNDECIDED, np.argmax(sums, axis=1)).astype(np.int64)
 
 
 def output_distance(reference: NDArray[Any], found: NDArray[Any]) -> float:

@@ -34,18 +34,23 @@ class Run:
     spikes: Arrays
     outputs: Arrays
 
+    @property
+    def output(self) -> NDArray[Any]:
+        """All outputs side by side, (B, T, n), in the order of the Outputs' names."""
+        return np.concatenate([self.outputs[name] for name in sorted(self.outputs)], axis=2)
+
 
 @dataclass(frozen=True)
 class Model:
-    """A rung of the ladder: what it adds to the one before, and what to turn to shrink it."""
+    """A rung of the ladder, and what it adds to the one before."""
 
     name: str
     adds: str
-    knob: str
     run: Callable[[Deployment, NDArray[Any]], Run]
 
 
-def _trained(deployment: Deployment, counts: NDArray[Any]) -> Run:
+def trained_run(deployment: Deployment, counts: NDArray[Any]) -> Run:
+    """The network as it was trained, in its own steps."""
     found = simulate_stepped(deployment.source, counts, deployment.dynamics)
     spikes = {
         p.name: kept(found.spikes[p.name], p)
@@ -140,36 +145,30 @@ def _lowered_with_chip_limits(deployment: Deployment) -> nir.NIRGraph:
 
 
 MODELS: tuple[Model, ...] = (
-    Model("trained", "the network in its own steps", "", _trained),
+    Model("trained", "the network in its own steps", trained_run),
     Model(
         "lowered",
         "the chip's form and latency",
-        "exact=True or balance=True, or a network without biases, loops over several layers and "
-        "neurons without synapses",
         _on_chip_time(lambda d: d.lowered, lambda d: Dynamics.of(d.lowered) or d.dynamics),
     ),
     Model(
         "reset",
         "reset by subtraction, many spikes per step",
-        "train with reset by subtraction and any number of spikes per step",
         _on_chip_time(_lowered_with_chip_limits, _resets),
     ),
     Model(
         "decays",
         "decays by bit shift",
-        "method='fit', another dt, or time constants near powers of two",
         _on_chip_time(lambda d: d.shifted, lambda d: chip_dynamics(d.config.dt)),
     ),
     Model(
         "rounded",
         "rounded weights, thresholds and biases",
-        "method='fit' or 'calibrate', or fewer outlying weights",
         _on_chip_time(lambda d: d.deployed, lambda d: chip_dynamics(d.config.dt)),
     ),
     Model(
         "chip",
         "16-bit saturation, the linear floor, 15 spikes per input",
-        "smaller currents or thresholds in training, or another method",
         lambda d, counts: chip_run(d, counts)[0],
     ),
 )

@@ -16,6 +16,7 @@ from nirbridge.graph.inline import inline
 from nirbridge.graph.nodes import kind, parameters
 from nirbridge.graph.read import repairs
 from nirbridge.graph.shapes import Shape, infer
+from nirbridge.report.units import counted, seconds
 from nirbridge.targets import FORMATS, TARGETS, ChipSpec
 from nirbridge.targets.fit import Demand, demand
 from nirbridge.targets.power import clock
@@ -77,6 +78,17 @@ def inspect(graph: nir.NIRGraph, dt: float | None = None) -> Inspection:
         dynamics = None
     return Inspection(
         graph, infer(inline(graph))[0], dynamics, candidates(graph), demand(graph), repairs(graph)
+    )
+
+
+def stepping(how: Dynamics) -> str:
+    """How a network steps time, in a line."""
+    most = how.spikes_per_step
+    spikes = counted(most, "spike") if most else "any number of spikes"
+    late = ", one step late" if how.reset_delay else ""
+    return (
+        f"dt {seconds(how.dt)}, {how.scheme} steps, reset by {how.reset}{late}, spike at "
+        f"v {how.comparison} threshold, {spikes} per step"
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nirbridge.report.drawing import draw
 from nirbridge.report.templates import render, trusted
-from nirbridge.report.units import counted, percent, points, seconds
+from nirbridge.report.units import counted, seconds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,20 +35,12 @@ def deployment_html(result: Deployment) -> str:
 
 def drift_html(found: Drift) -> str:
     """The error budget as a table, and the findings."""
-    labelled = found.accuracy is not None
-    columns = ("each line adds", *(["accuracy"] if labelled else []), "decided alike", "costs")
-    rows = [
-        (
-            rung.adds,
-            *([percent(rung.accuracy)] if labelled else []),
-            percent(rung.agreement),
-            "" if k == 0 else points(rung.loss),
-        )
-        for k, rung in enumerate(found.rungs)
-    ]
+    from nirbridge.report.tables import rungs
+
+    table = rungs(found)
     lines = [str(finding) for finding in found.findings]
     title = f"Chip against the trained network: {counted(found.samples, 'sample')}"
-    return _piece(title, columns, rows, lines=lines)
+    return _piece(title, table.columns, table.rows, lines=lines)
 
 
 def recording_html(found: Recording) -> str:

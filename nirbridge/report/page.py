@@ -10,7 +10,7 @@ from nirbridge.diagnostics import refuse
 from nirbridge.files import check_new, check_suffix, replacing
 from nirbridge.graph.read import repairs
 from nirbridge.report import pictures, tables
-from nirbridge.report.facts import to_json
+from nirbridge.report.facts import stepping, to_json
 from nirbridge.report.figures.style import HUES
 from nirbridge.report.story import Story
 from nirbridge.report.templates import render
@@ -60,6 +60,12 @@ def write(story: Story, path: Path, force: bool = False) -> None:
         temporary.write_text(page, encoding="utf-8")
 
 
+def commands(story: Story) -> list[str]:
+    """What to type to make the deployment and then the page again, as far as it is known."""
+    known = (*story.deployment.origin.commands, story.provenance.command)
+    return list(filter(None, dict.fromkeys(known)))
+
+
 def html(story: Story, digest: str = "") -> str:
     """The page as one text: no script, nothing to fetch. ``digest``: SHA-256 of its facts."""
     return render(
@@ -75,6 +81,8 @@ def html(story: Story, digest: str = "") -> str:
         before=pictures.drawing(story, after=False),
         after=pictures.drawing(story, after=True),
         repairs=repairs(story.deployment.source),
+        stepping=stepping(story.deployment.dynamics),
+        commands=commands(story),
         hues=HUES,
         map=pictures.map_picture(story),
         matrix=pictures.matrix_picture(story),

@@ -43,8 +43,8 @@ def budget_picture(story: Story) -> Picture:
     """The error budget."""
     total = percent(1 - story.drift.agreement)
     caption = (
-        "What each change on the way to the chip costs: samples that were still decided as by the "
-        f"trained network before it, and no longer after it. All together: {total}."
+        f"What each change on the way to the chip costs: decisions as by {story.reference} that "
+        f"are lost with it, less those that it wins back. All together: {total}."
     )
     costs = "; ".join(f"{rung.adds}: {points(rung.loss)}" for rung in story.drift.rungs[1:])
     gist = f"Percentage points of decisions that each change costs. {costs}. All together: {total}."

@@ -1,11 +1,8 @@
-"""What is needed to make a report again: command, versions, seeds, hashes of what was read."""
+"""What is needed to make a report again: command, versions, hashes of what was read."""
 
 from __future__ import annotations
 
-import hashlib
 import platform
-import shlex
-import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -13,17 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from nirbridge.deployment import CONFIG, GRAPHS, RECORD
+from nirbridge.origin import File
 
 PACKAGES = ("nirbridge", "nir", "numpy", "h5py", "numba", "matplotlib", "jinja2")
-
-
-@dataclass(frozen=True)
-class File:
-    """A file that was read: its name, its bytes, their SHA-256."""
-
-    name: str
-    size: int
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -53,22 +42,9 @@ def provenance(files: Iterable[Path] = (), command: str = "") -> Provenance:
         command,
         versions,
         f"{platform.system()} {platform.machine()}",
-        tuple(_file(f) for f in known if f.is_file()),
+        tuple(File.of(f) for f in known if f.is_file()),
     )
 
 
 def _deployment(folder: Path) -> list[Path]:
     return [*(folder / name for name in (CONFIG, RECORD)), *(folder / f"{g}.nir" for g in GRAPHS)]
-
-
-def command_line() -> str:
-    """The command that is running, as it can be typed."""
-    return shlex.join(["nirbridge", *sys.argv[1:]])
-
-
-def _file(path: Path) -> File:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        for piece in iter(lambda: stream.read(1 << 20), b""):
-            digest.update(piece)
-    return File(path.name, path.stat().st_size, digest.hexdigest())

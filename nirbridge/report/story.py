@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge.check import Drift
-from nirbridge.diagnostics import Diagnostic, Refused, refuse
+from nirbridge.check import TOLERANCE, Drift
+from nirbridge.check.metrics import UNDECIDED
+from nirbridge.diagnostics import Diagnostic, refuse
 from nirbridge.energy import Energy, utilisation
 from nirbridge.graph.inline import inline
 from nirbridge.graph.nodes import kind
@@ -17,11 +18,11 @@ from nirbridge.graph.read import repairs
 from nirbridge.graph.shapes import infer
 from nirbridge.progress import Track
 from nirbridge.rasters import check_raster
-from nirbridge.report.evidence import WINDOW, Sample, record
+from nirbridge.report import verdict
+from nirbridge.report.evidence import Sample, record
 from nirbridge.report.facts import nodes
 from nirbridge.report.provenance import Provenance, provenance
 from nirbridge.report.rounding import WeightRow, weight_rows
-from nirbridge.report.units import counted, percent
 from nirbridge.targets import TARGETS, ChipSpec
 from nirbridge.targets.fit import Use
 
@@ -29,16 +30,19 @@ if TYPE_CHECKING:
     from nirbridge.deployment import Deployment
 
 SCHEMA, SCHEMA_VERSION = "nirbridge/report", 1
-TOLERANCE = 0.1
-RANDOM = "random spikes"
+RANDOM, TRAINED, NONE = "random spikes", "the trained network", "none"
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """How often each answer was given (columns) for each label (rows), by one model."""
+    """How often each answer was given (columns) for each label (rows), by one model.
+
+    ``names``: of the answers, the same for rows and columns.
+    """
 
     title: str
     rows: str
+    names: tuple[str, ...]
     table: tuple[tuple[int, ...], ...]
 
 
@@ -47,9 +51,8 @@ class Story:
     """What a report shows.
 
     ``source``: what the input was; ``random`` if it was made up, for want of any. ``tolerance``:
-    share of decisions that may differ. ``samples``: those shown step by step. ``no_ideal``: why
-    there is no comparison with continuous time, if there is none. ``energy``: what the input
-    costs on the chip; None for random spikes, and for a chip of which nothing is known.
+    share of decisions that may differ. ``samples``: those shown step by step. ``energy``: what the
+    input costs on the chip; None for random spikes, and for a chip of which nothing is known.
     """
 
     title: str
@@ -59,7 +62,6 @@ class Story:
     random: bool
     tolerance: float
     samples: tuple[Sample, ...]
-    no_ideal: str
     energy: Energy | None
     violations: tuple[Diagnostic, ...]
     provenance: Provenance
@@ -75,65 +77,73 @@ class Story:
         return self.deployment.config.target if self.chip is None else self.chip.title
 
     @property
-    def within(self) -> bool:
-        """Whether chip and trained network differ no more than tolerated."""
-        return 1 - self.drift.agreement <= self.tolerance
-
-    @property
     def state(self) -> str:
-        """``good``, ``bad``, or ``open`` where only random spikes were there to judge by."""
-        if self.violations:
-            return "bad"
-        if self.random:
-            return "open"
-        return "good" if self.within else "bad"
+        """``good``, ``bad`` or ``open``; see :func:`nirbridge.report.verdict.state`."""
+        return verdict.state(self)
 
     @property
     def verdict(self) -> str:
-        """All in one sentence."""
-        drift, chip = self.drift, self.chip_title
-        if self.violations:
-            return (
-                f"The configuration does not fit {chip}: {len(self.violations)} rules are broken."
-            )
-        same = f"decides as the trained network on {percent(drift.agreement)}"
-        if self.random:
-            return (
-                f"The network fits {chip} and, on random spikes, {same} of {drift.samples} "
-                "samples; how well it does its task takes typical input to say."
-            )
-        what = f"On {counted(drift.samples, 'sample')} the chip {same}"
-        if drift.accuracy is not None:
-            was = percent(drift.trained_accuracy)
-            what += f" and is right on {percent(drift.accuracy)} ({was} as trained)"
-        if drift.agreement == 1 or drift.largest is None:
-            return f"{what}."
-        return f"{what}; most of the difference comes from: {drift.largest.adds}."
+        """All in a sentence, and what to know beside it."""
+        return " ".join([verdict.sentence(self), *verdict.caveats(self)])
+
+    @property
+    def badge(self) -> str:
+        """The state in a word or two."""
+        return verdict.badge(self)
+
+    @property
+    def imported(self) -> bool:
+        """Whether the integers came from elsewhere, without the network that was trained."""
+        return self.deployment.method.startswith("imported")
+
+    @property
+    def reference(self) -> str:
+        """What the chip is compared with."""
+        return "the same integers without the chip's limits" if self.imported else TRAINED
+
+    @property
+    def as_trained(self) -> str:
+        """What is compared with, as a title of columns."""
+        return "without limits" if self.imported else "as trained"
+
+    @property
+    def slowness(self) -> float:
+        """How many times the chip's own clock is too slow for real time on this input."""
+        clock = None if self.energy is None else self.energy.default_clock
+        return 0.0 if self.energy is None or not clock else self.energy.clock / clock
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The Outputs, in the order in which their neurons stand side by side."""
+        return tuple(sorted(p.end for p in self.deployment.placement.outputs))
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """What to call each answer, and at the end that there is none."""
+        ends = sorted(self.deployment.placement.outputs, key=lambda p: p.end)
+        named = [(p.end, k) for p in ends for k in range(p.size)]
+        alone = len(ends) == 1
+        return (*(str(k) if alone else f"{end}[{k}]" for end, k in named), NONE)
 
     @property
     def confusions(self) -> tuple[Confusion, ...]:
         """With labels, of the trained network and the chip; else the chip against the network."""
-        classes = self.deployment.config.n_out
         trained, chip = (self.drift.rungs[k].choices for k in (0, -1))
         labels = self.drift.labels
         if labels is None:
-            return (
-                Confusion(
-                    "Answers of the chip, by that of the trained network",
-                    "as trained",
-                    tally(trained, chip, classes),
-                ),
-            )
+            title = f"Answers of the chip, by those {self.as_trained}"
+            return (self._confusion(title, self.as_trained, trained, chip),)
         return (
-            Confusion("Answers as trained, by label", "label", tally(labels, trained, classes)),
-            Confusion("Answers of the chip, by label", "label", tally(labels, chip, classes)),
+            self._confusion(f"Answers {self.as_trained}, by label", "label", labels, trained),
+            self._confusion("Answers of the chip, by label", "label", labels, chip),
         )
 
-    @property
-    def differing(self) -> tuple[int, ...]:
-        """Samples that the chip decides otherwise."""
-        trained, chip = (self.drift.rungs[k].choices for k in (0, -1))
-        return tuple(k for k, (a, b) in enumerate(zip(trained, chip, strict=True)) if a != b)
+    def _confusion(self, title: str, rows: str, given: Any, answered: Any) -> Confusion:
+        """Without the row and column of no answer where there always is one."""
+        names = self.answers
+        if UNDECIDED not in (*given, *answered):
+            names = names[:-1]
+        return Confusion(title, rows, names, tally(given, answered, len(names)))
 
     @property
     def weights(self) -> tuple[WeightRow, ...]:
@@ -164,7 +174,13 @@ class Story:
             "schema": SCHEMA,
             "version": SCHEMA_VERSION,
             "title": self.title,
-            "verdict": {"state": self.state, "sentence": self.verdict, "tolerance": self.tolerance},
+            "verdict": {
+                "state": self.state,
+                "badge": self.badge,
+                "sentence": verdict.sentence(self),
+                "caveats": list(verdict.caveats(self)),
+                "tolerance": self.tolerance,
+            },
             "target": {"name": d.config.target, "title": self.chip_title},
             "method": d.method,
             "dt": d.config.dt,
@@ -177,7 +193,8 @@ class Story:
             },
             "drift": self.drift.to_dict(),
             "confusions": [asdict(c) for c in self.confusions],
-            "differing_samples": list(self.differing),
+            "answers": list(self.answers[:-1]),
+            "differing_samples": list(self.drift.differing),
             "shown_samples": [_shown(sample) for sample in self.samples],
             "graphs": {
                 name: nodes(graph, infer(inline(graph))[0])
@@ -190,6 +207,7 @@ class Story:
             "use": {name: use.to_dict() for name, use in self.use.items()},
             "energy": None if self.energy is None else self.energy.to_dict(),
             "diagnostics": [each.to_dict() for each in self.violations],
+            "origin": d.origin.to_dict(),
             "provenance": self.provenance.to_dict(),
         }
 
@@ -203,6 +221,7 @@ def gather(
     source: str = "",
     drift: Drift | None = None,
     tolerance: float = TOLERANCE,
+    ideal: int = 1,
     made_by: Provenance | None = None,
     track: Track | None = None,
 ) -> Story:
@@ -224,6 +243,8 @@ def gather(
         The check of the same raster and labels, if it is there already.
     tolerance
         Share of samples that the chip may decide otherwise.
+    ideal
+        How many of the first samples the check runs in continuous time as well.
     made_by
         Files and command, for those who want to make the report again.
     track
@@ -232,9 +253,13 @@ def gather(
     Raises
     ------
     Refused
-        NB801, NB802 for the raster, which must have a step, NB804 for the labels.
+        NB801, NB802 for the raster, which must have a step, NB804 for the labels, NB806 for a
+        tolerance that is no share.
 
     """
+    if not 0 <= tolerance <= 1:
+        limit = "a share of samples, 0 to 1"
+        raise refuse("NB806", node="tolerance", limit=limit, found=repr(tolerance)[:60])
     random = raster is None
     if raster is None:
         from nirbridge.calibrate import random_spikes
@@ -245,9 +270,8 @@ def gather(
     if not counts.size:
         limit, found = "at least one step of one sample", f"shape {counts.shape}"
         raise refuse("NB801", node="raster", limit=limit, found=found)
-    no_ideal = "not asked for"
     if drift is None:
-        drift, no_ideal = _checked(deployment, counts, labels, track)
+        drift = deployment.check(counts, labels, ideal, track)
     known = deployment.config.target in TARGETS
     return Story(
         title=title or "network",
@@ -257,36 +281,19 @@ def gather(
         random=random,
         tolerance=tolerance,
         samples=tuple(record(deployment, counts[k], k) for k in _worth_showing(drift)),
-        no_ideal=no_ideal,
         energy=None if random or not known else deployment.energy(counts),
         violations=tuple(deployment.config.violations() if known else ()),
         provenance=provenance() if made_by is None else made_by,
     )
 
 
-def _checked(
-    deployment: Deployment, counts: Any, labels: Any, track: Track | None
-) -> tuple[Drift, str]:
-    """The check, with the first sample in continuous time; or why that was left out."""
-    if counts.shape[1] > WINDOW:
-        return deployment.check(counts, labels, track=track), f"of more than {WINDOW:,} steps"
-    try:
-        return deployment.check(counts, labels, ideal=1, track=track), ""
-    except Refused as refusal:
-        drift = deployment.check(counts, labels, track=track)  # raises it again, if it is no ideal
-        first = refusal.diagnostics[0]
-        return drift, f"{first.code}, {first.rule}; found: {first.found}"
-
-
 def _worth_showing(drift: Drift) -> list[int]:
     """The first sample, and the first that the chip decides otherwise."""
-    trained, chip = (drift.rungs[k].choices for k in (0, -1))
-    differs = [k for k, (a, b) in enumerate(zip(trained, chip, strict=True)) if a != b][:1]
-    return sorted({0, *differs})
+    return sorted({0, *drift.differing[:1]})
 
 
 def tally(rows: Any, columns: Any, classes: int) -> tuple[tuple[int, ...], ...]:
-    """How often each pair comes, as a square table."""
+    """How often each pair comes, as a square table; −1 for no answer is the last of them."""
     table: NDArray[np.int64] = np.zeros((classes, classes), np.int64)
     np.add.at(table, (np.asarray(rows, int), np.asarray(columns, int)), 1)
     return tuple(tuple(row) for row in table.tolist())

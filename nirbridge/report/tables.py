@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nirbridge.check import Drift
+from nirbridge.check.findings import LOST
 from nirbridge.energy import MARGIN, Energy
-from nirbridge.report.evidence import Sample
-from nirbridge.report.story import Confusion, Story
-from nirbridge.report.units import counted, number, percent, points, quantity, seconds, span
+from nirbridge.report.units import amount, counted, percent, points, quantity, seconds, span
+
+if TYPE_CHECKING:
+    from nirbridge.report.evidence import Sample
+    from nirbridge.report.story import Confusion, Story
+    from nirbridge.targets.fit import Use
+
+SILENT = "neurons never fire on the chip"
 
 
 @dataclass(frozen=True)
@@ -35,38 +42,46 @@ class Tile:
 
 def tiles(story: Story) -> Iterator[Tile]:
     """What most readers want to know first."""
-    d, drift = story.deployment, story.drift
+    d, drift, energy = story.deployment, story.drift, story.energy
     if drift.accuracy is not None and not story.random:
-        note = f"as trained {percent(drift.trained_accuracy)}"
+        note = f"{percent(drift.trained_accuracy)} {story.as_trained}"
         yield Tile("accuracy on the chip", percent(drift.accuracy), note)
     note = "random spikes" if story.random else f"of {counted(drift.samples, 'sample')}"
-    yield Tile("decided as trained", percent(drift.agreement), note)
+    yield Tile("decided alike", percent(drift.agreement), note)
     hidden = f"of {story.chip.hidden.value:,}" if story.chip else ""
     yield Tile("hidden neurons", f"{d.config.n_hidden:,}", hidden)
-    if story.energy is not None and story.energy.power.dynamic_energy is not None:
-        value = span(story.energy.power.dynamic_energy, "J")
+    if energy is not None and energy.power.dynamic_energy is not None:
+        value = span(energy.power.dynamic_energy, "J")
         yield Tile("dynamic energy", value, "per inference, estimated")
+    if energy is not None:
+        own = energy.default_clock
+        note = "for real time" if own is None else f"the chip has {quantity(own, 'Hz')}"
+        yield Tile("clock needed", quantity(energy.clock, "Hz"), note)
     late = max((p.latency for p in d.placement.outputs), default=0)
     yield Tile("latency", counted(late, "step"), f"of {seconds(d.config.dt)} each")
 
 
-def rungs(story: Story) -> Table:
+def rungs(drift: Drift) -> Table:
     """The ladder of models."""
-    labelled = story.drift.accuracy is not None
-    columns = ("each line adds", *(["accuracy"] if labelled else []), "decided alike", "costs")
-    rows = [
+    labelled = drift.accuracy is not None
+    columns = (
+        "each line adds", *(["accuracy"] if labelled else []), "agrees", "net cost", "turned",
+        "hidden spikes", "output error",
+    )  # fmt: skip
+    rows = tuple(
         (
             rung.adds,
             *([percent(rung.accuracy)] if labelled else []),
             percent(rung.agreement),
-            "" if k == 0 else points(rung.loss),
+            "" if rung is drift.rungs[0] else points(rung.loss),
+            "" if rung is drift.rungs[0] else f"{rung.turned:,}",
             f"{rung.spikes:,}",
             f"{rung.output_l1:.2f}",
         )
-        for k, rung in enumerate(story.drift.rungs)
-    ]
-    caption = "From the trained network to the chip, one change at a time"
-    return Table(caption, (*columns, "hidden spikes", "output error"), tuple(rows))
+        for rung in drift.rungs
+    )
+    caption = "One change at a time; turned: decided otherwise here and on all lines below"
+    return Table(caption, columns, rows)
 
 
 def shades(found: Confusion) -> list[list[float]]:
@@ -90,51 +105,47 @@ def populations(story: Story) -> Table:
         )
         for row in story.drift.rungs[-1].populations
     )
-    columns = ("population", "spikes", "as trained", "ratio", "rate cosine", "differs from step")
+    columns = (
+        "population",
+        "spikes",
+        story.as_trained,
+        "ratio",
+        "rate cosine",
+        "differs from step",
+    )
     return Table(f"Hidden spikes on {counted(story.drift.samples, 'sample')}", columns, rows)
 
 
 def heading(story: Story, sample: Sample) -> str:
     """Which sample is shown, and what became of it."""
-    labels, trained, chip = (
-        story.drift.labels,
-        story.drift.rungs[0].choices,
-        story.drift.rungs[-1].choices,
-    )
-    k = sample.number
-    if trained[k] == chip[k]:
-        said = f"chip and trained network both decide {chip[k]}"
+    labels, k = story.drift.labels, sample.number
+    trained, chip = (story.answers[story.drift.rungs[i].choices[k]] for i in (0, -1))
+    if trained == chip:
+        said = f"chip and {story.reference} both decide {chip}"
     else:
-        said = f"the chip decides {chip[k]}, the trained network {trained[k]}"
-    label = "" if labels is None else f"; its label is {labels[k]}"
-    first = (
-        "The first that is decided otherwise, sample" if trained[k] != chip[k] and k else "Sample"
-    )
+        said = f"the chip decides {chip}, {story.reference} {trained}"
+    label = "" if labels is None else f"; its label is {story.answers[labels[k]]}"
+    first = "The first that is decided otherwise, sample" if trained != chip and k else "Sample"
     return f"{first} {k}: {said}{label}"
 
 
 def journal(story: Story) -> Table:
     """What each pass and the quantiser did."""
     rows = tuple(
-        (
-            note.stage,
-            note.node,
-            note.what,
-            "" if note.size is None else f"{number(note.size)} {note.unit}",
-        )
+        (note.stage, note.node, note.what, amount(note.size, note.unit))
         for note in story.deployment.journal
     )
     columns = ("stage", "node", "what was done", "size")
     return Table("Every step of the conversion; a size is an approximation", columns, rows, 3)
 
 
-def use(story: Story) -> Table:
+def use(found: Mapping[str, Use], chip: str) -> Table:
     """How much of the chip is taken."""
     rows = tuple(
         (u.unit, f"{u.used or 0:,}", f"{u.limit:,}", percent(u.share) if u.limit else "-")
-        for u in story.use.values()
+        for u in found.values()
     )
-    caption = f"How much of {story.chip_title} is taken"
+    caption = f"How much of {chip} is taken"
     return Table(caption, ("resource", "used", "of", "share"), rows)
 
 
@@ -223,7 +234,7 @@ def weights(story: Story) -> Table:
         )
         for row in story.weights
     )
-    columns = ("node", "matrix", "shape", "weights", "became 0", "mean error", "largest error")
+    columns = ("node", "matrix", "shape", "weights", "became 0", "RMS error", "largest error")
     caption = "Rounding of the weights; errors over the root mean square of the weights"
     return Table(caption, columns, rows, 2)
 
@@ -231,13 +242,26 @@ def weights(story: Story) -> Table:
 def findings(story: Story) -> Table:
     """What the check found, and what the chip cannot hold."""
     rows: list[tuple[Any, ...]] = [
-        (each.node, each.what, each.count, ", ".join(each.names)) for each in story.drift.findings
+        (each.node, each.what, each.count, "" if each.what == LOST else ", ".join(each.names))
+        for each in story.drift.findings
     ]
+    places = {p.name: p for p in story.deployment.placement.populations}
+    rows += [(name, SILENT, places[name].size, "all") for name in story.drift.silent]
     if story.drift.clipped_inputs:
         what = "input spikes beyond 15 per channel and step were cut"
         rows.append(("input", what, story.drift.clipped_inputs, ""))
     columns = ("node", "finding", "how many", "for example")
     return Table("What to look at", columns, tuple(rows), 99)
+
+
+def lost_weights(story: Story) -> Table:
+    """Places in their matrices of weights that became 0."""
+    rows = tuple(
+        (each.node, f"{', '.join(each.names)}{' …' if each.count > len(each.names) else ''}")
+        for each in story.drift.findings
+        if each.what == LOST
+    )
+    return Table("Weights that became 0: [to, from]", ("node", "for example"), rows, 99)
 
 
 def diagnostics(story: Story) -> Table:
@@ -251,6 +275,7 @@ def diagnostics(story: Story) -> Table:
 
 
 def files(story: Story) -> Table:
-    """What was read."""
-    rows = tuple((each.name, f"{each.size:,}", each.sha256) for each in story.provenance.files)
+    """What was read, by the conversion and by the report."""
+    known = dict.fromkeys((*story.deployment.origin.files, *story.provenance.files))
+    rows = tuple((each.name, f"{each.size:,}", each.sha256) for each in known)
     return Table("Files that were read", ("file", "bytes", "SHA-256"), rows, 99)

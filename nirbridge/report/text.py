@@ -12,14 +12,16 @@ from rich.text import Text
 from rich.tree import Tree
 
 from nirbridge.check import Drift
-from nirbridge.check.drift import Ideal
+from nirbridge.check.drift import NOT_ASKED
+from nirbridge.check.ideal import Ideal
 from nirbridge.deploy import Comparison
 from nirbridge.deployment import Deployment
 from nirbridge.graph.nodes import kind, parameters
 from nirbridge.graph.shapes import Shape
 from nirbridge.journal import Note
-from nirbridge.report.facts import Inspection
-from nirbridge.report.units import counted, percent, seconds, spread
+from nirbridge.report import tables
+from nirbridge.report.facts import Inspection, stepping
+from nirbridge.report.units import amount, counted, listed, seconds, spread
 from nirbridge.targets import FORMATS, TARGETS, ChipSpec, Limit
 from nirbridge.targets.fit import Demand, Use
 from nirbridge.targets.power import clock
@@ -64,13 +66,7 @@ def dynamics_line(found: Inspection) -> RenderableType:
     """How the source steps time, as far as it is known."""
     how = found.dynamics
     if how is not None:
-        most = how.spikes_per_step
-        spikes = counted(most, "spike") if most else "any number of spikes"
-        late = ", one step late" if how.reset_delay else ""
-        return Text(
-            f"dt {seconds(how.dt)}, {how.scheme} steps, reset by {how.reset}{late}, spike at "
-            f"v {how.comparison} threshold, {spikes} per step"
-        )
+        return Text(stepping(how))
     if not found.candidates:
         return Text("time step: not recorded, and not implied; say --dt SECONDS", style="yellow")
     lines = [Text(f"  {c}") for c in found.candidates]
@@ -113,7 +109,7 @@ def journal(notes: Iterable[Note]) -> RenderableType:
         if note.stage != stage:
             stage = note.stage
             table.add_row(Text(stage, style="bold green"), "", "")
-        size = "" if note.size is None else f"{note.size:.3g} {note.unit}".strip()
+        size = amount(note.size, note.unit)
         table.add_row(Text(f"  {note.node}", style="cyan"), note.what, size)
     return table
 
@@ -164,20 +160,12 @@ def _clipped(count: int) -> list[RenderableType]:
 
 def drift(result: Drift) -> RenderableType:
     """The check: the error budget, population by population, what to turn, findings."""
+    ladder, leading = tables.rungs(result), result.leading
     top = Table(title=f"Error budget: {_size(result)}")
-    for column in ("each line adds", "accuracy", "agrees", "costs", "hidden spikes", "output L1"):
-        top.add_column(column, justify="left" if column == "each line adds" else "right")
-    largest = result.largest
-    for rung in result.rungs:
-        top.add_row(
-            rung.adds,
-            percent(rung.accuracy),
-            percent(rung.agreement),
-            "" if rung is result.rungs[0] else f"{100 * rung.loss:+.1f}",
-            f"{rung.spikes:,}",
-            f"{rung.output_l1:.2f}",
-            style="bold" if rung is largest else "",
-        )
+    for k, column in enumerate(ladder.columns):
+        top.add_column(column, justify="right" if k else "left")
+    for cells, rung in zip(ladder.rows, result.rungs, strict=True):
+        top.add_row(*cells, style="bold" if rung in leading else "")
     table = Table(title="Hidden populations: chip against the network as trained")
     for column in ("population", "spikes", "as trained", "ratio", "rate cosine", "first step"):
         table.add_column(column, justify="left" if column == "population" else "right")
@@ -193,11 +181,34 @@ def drift(result: Drift) -> RenderableType:
     lines: list[RenderableType] = [top, table]
     if result.ideal is not None:
         lines.insert(0, _ideal(result.ideal))
+    elif result.no_ideal != NOT_ASKED:
+        lines.insert(0, Text(f"Not compared with continuous time: {result.no_ideal}"))
     lines += [Text(str(finding), style="yellow") for finding in result.findings]
     lines += _clipped(result.clipped_inputs)
-    if largest is not None:
-        lines.append(Text(f"largest share: {largest.adds}. To shrink it: {largest.knob}"))
+    if result.silent:
+        lines.append(Text(f"never fires on the chip: {listed(result.silent)}", style="yellow"))
+    if result.undecided:
+        share = f"{result.undecided:,} of {counted(result.samples, 'sample')}"
+        lines.append(Text(f"undecided, all outputs alike, on both sides: {share}", style="yellow"))
+    for rung in leading:
+        what = f"{rung.turned} of {len(result.differing)} that differ turned for good with"
+        knob = f". To shrink it: {rung.knob}" if rung.knob else ""
+        lines.append(Text(f"{what}: {rung.adds}{knob}"))
     return Group(*lines)
+
+
+def judged(result: Drift, tolerance: float) -> str:
+    """Whether chip and trained network agree, as far as that can be said."""
+    where = "BEYOND" if result.state(tolerance) == "bad" else "within"
+    said = [
+        f"{1 - result.agreement:.1%} of the decisions differ: {where} the tolerance of "
+        f"{tolerance:.1%}"
+    ]
+    if result.undecided_mostly:
+        said.append("which says nothing, as most samples are undecided")
+    if result.tuned:
+        said.append("on the very input that the integers were chosen on, which tests nothing")
+    return ", ".join(said)
 
 
 def _ideal(found: Ideal) -> RenderableType:
@@ -206,8 +217,9 @@ def _ideal(found: Ideal) -> RenderableType:
         f"{d.population} {d.count_ratio:.2f} times the spikes, rate cosine {d.rate_cosine:.3f}"
         for d in found.populations
     )
+    samples = counted(found.samples, "sample")
     return Text(
-        f"Stepping itself, against NIR's continuous time on {found.samples} sample(s): {rows}; "
+        f"Stepping itself, against NIR's continuous time on {samples}: {rows}; "
         f"{found.agreement:.0%} of the decisions agree"
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,6 +60,17 @@ def number(value: float) -> str:
 def counted(n: int, thing: str) -> str:
     """``1 step``, ``2 steps``."""
     return f"{n:,} {thing}" + ("" if n == 1 else "s")
+
+
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """Names with commas between; beyond ``most`` the rest is counted."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def amount(size: float | None, unit: str) -> str:
+    """The size of an approximation with its unit; nothing where nothing was approximated."""
+    return f"{number(size)} {unit}".strip() if size else ""
 
 
 def spread(values: Any, unit: Callable[[float], str] = lambda x: f"{x:.4g}") -> str:

@@ -25,13 +25,13 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge.diagnostics import refuse, refuse_all
+from nirbridge.diagnostics import Refused, refuse, refuse_all
 from nirbridge.dynamics import Dynamics
 from nirbridge.graph.inline import inline
 from nirbridge.graph.verify import verify
 from nirbridge.rasters import check_raster
 from nirbridge.simulate.continuous_modes import Array
-from nirbridge.simulate.continuous_network import NOT_EXACT, Network
+from nirbridge.simulate.continuous_network import Network
 from nirbridge.simulate.continuous_signals import constant
 
 SAME_TIME = 1e-9  # bins; a spike this close before a border counts as on it
@@ -107,6 +107,7 @@ def simulate_continuous(
     record: bool = False,
     sample_times: Any = None,
     max_spikes: int = 1000,
+    max_events: int | None = None,
 ) -> ContinuousRecording:
     """Run the ideal, event-driven model of a graph on a raster of spike counts.
 
@@ -135,6 +136,9 @@ def simulate_continuous(
     max_spikes
         Most spikes of one neuron within dt; more are refused, since a network that runs away
         would never come to an end.
+    max_events
+        Most events (borders of pulses, arrivals, crossings) of one sample; more are refused. By
+        default any number. Time is about proportional to them.
 
     Raises
     ------
@@ -142,7 +146,8 @@ def simulate_continuous(
         NB2xx for a graph that is not well-formed, NB304 for a wrong dt or reset, NB801 and NB802
         for a raster that does not fit, NB806 for wrong sample times. NB305 for what has no closed
         form (loops without an IF, LIF or CubaLIF; a Threshold or Delay node behind an I, LI or
-        CubaLI; too many different time constants in one graded signal) and beyond ``max_spikes``.
+        CubaLI; too many different time constants in one graded signal), NB306 beyond ``max_spikes``
+        or ``max_events``.
 
     Examples
     --------
@@ -167,7 +172,8 @@ def simulate_continuous(
     samples = _sample_times(sample_times, counts.shape[-2], dt)
     batch = counts if counts.ndim == 3 else counts[None]
     parts = list(batch) or [np.zeros((0, network.n_in), np.int64)]  # gives an empty batch's shapes
-    runs = [_Run(network, part, samples, record, max_spikes).run() for part in parts]
+    bounds = (max_spikes, np.inf if max_events is None else max_events)
+    runs = [_Run(network, part, samples, record, bounds).run() for part in parts]
     if counts.ndim == 2:
         return runs[0]
     return replace(_merge(runs, len(batch)), duration=batch.shape[1] * dt)
@@ -223,10 +229,10 @@ class _Run:
         counts: NDArray[np.integer[Any]],
         samples: Array,
         record: bool,
-        max_spikes: int,
+        bounds: tuple[float, float],
     ):
         self.network, self.counts, self.samples = network, counts, samples
-        self.max_spikes = max_spikes
+        self.max_spikes, self.max_events = bounds
         self.now, self.end, self.events, self.sampled = 0.0, float(len(counts)), 0, 0
         self.queue: list[tuple[float, int, Callable[[], None]]] = []
         self.number = count()
@@ -286,6 +292,8 @@ class _Run:
             population.advance(s)
         self.now = until
         self.events += 1
+        if self.events > self.max_events:
+            raise self._endless("", f"{self.max_events:,} events")
 
     def _sample(self, place: slice, s: Array) -> None:
         for name, rows in self.outputs.items():
@@ -305,14 +313,12 @@ class _Run:
         population.v[ids] = population.v_reset[ids]
         self._pulse(name, ids, 1)
         if population.active[ids].max() > self.max_spikes:
-            raise refuse(
-                NOT_EXACT,
-                node=name,
-                limit=f"at most {self.max_spikes} spikes of one neuron within dt",
-                found=f"more, at {self.now * self.network.dt:g} s",
-                remedy="lower the weights of what drives the neuron, or pass a higher max_spikes",
-            )
+            raise self._endless(name, f"{self.max_spikes:,} spikes of a neuron within dt")
         self.at(self.now + 1, partial(self._pulse, name, ids, -1))
+
+    def _endless(self, name: str, limit: str) -> Refused:
+        now = self.now * self.network.dt
+        return refuse("NB306", node=name, limit=f"at most {limit}", found=f"more after {now:.3g} s")
 
     def _pulse(self, name: str, ids: NDArray[np.int64], change: int) -> None:
         population = self.network.spiking[name]

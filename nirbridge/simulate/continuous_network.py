@@ -314,7 +314,7 @@ def _no_closed_form(node: str, limit: str, found: object) -> Exception:
     return refuse(
         NOT_EXACT,
         node=node,
-        limit=f"for the exact model: {limit}",
+        limit=limit,
         found=found,
         remedy="use simulate_stepped with a small dt for this network",
     )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from nirbridge.check.metrics import decisions
 from nirbridge.check.robustness import ALL, Job, parameters
 from nirbridge.torch.module import XyloModule
 from nirbridge.torch.speed import generator_of, quick
@@ -121,6 +122,6 @@ def attacked_accuracy(job: Job, bound: float) -> float:
         with torch.no_grad():
             for first in range(0, len(counts), CHUNK):
                 answer = module.answer(counts[first : first + CHUNK], at)
-                chosen = answer.sum(dim=1).argmax(dim=1).cpu().numpy()
+                chosen = decisions(answer.cpu().numpy())
                 right += int((chosen == job.labels[first : first + CHUNK]).sum())
     return right / len(job.labels)
