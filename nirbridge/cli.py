@@ -32,6 +32,8 @@ from nirbridge.cli_common import (
     SpikeLimit,
     dynamics_words,
     format_names,
+    given,
+    needs,
     show,
     show_json,
 )
@@ -39,7 +41,14 @@ from nirbridge.cli_deploy import deploy
 from nirbridge.cli_energy import energy
 from nirbridge.cli_export import export, import_
 from nirbridge.cli_finetune import finetune
-from nirbridge.cli_report import ReportFile, Tolerance, check_tolerance, report, write_report
+from nirbridge.cli_report import (
+    ReportFile,
+    Tolerance,
+    check_tolerance,
+    pages,
+    report,
+    write_report,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -84,17 +93,16 @@ def convert(
     """Rewrite, quantise and map a NIR graph for a chip, and write the result into a directory."""
     from nirbridge import pipeline, read
     from nirbridge.configfiles import check_formats
-    from nirbridge.deployment import check_place
+    from nirbridge.places import check_places
     from nirbridge.progress import bar
     from nirbridge.rasterfiles import read_typical
     from nirbridge.report import text
-    from nirbridge.report.page import check_page
     from nirbridge.timing import resolve
 
-    check_place(output, force)
+    needs(node, "--node", calibration, "--calibration")
+    inputs = [graph, *given(calibration)]
+    check_places(inputs, folder=output, files=pages(report), force=force)
     wanted = check_formats(format_names(formats), target)
-    if report is not None:
-        check_page(report, force, made=output)
     network = read(graph)
     words = dynamics_words(scheme, reset, spikes_per_step)
     typical = None
@@ -113,10 +121,9 @@ def convert(
     )
     result.save(output, force=force, formats=wanted)
     if report is not None:
-        read_files = [graph, *([] if calibration is None else [calibration]), output]
         write_report(
-            result, report, read_files, graph.stem, _counts(typical, result), source=calibration,
-            force=force, track=bar("checking"),
+            result, report, [*inputs, output], graph.stem, _counts(typical, result),
+            source=calibration, force=force, track=bar("checking"),
         )  # fmt: skip
     if as_json:
         show_json({"directory": str(output), "journal": [n.to_dict() for n in result.journal]})
@@ -151,9 +158,11 @@ def simulate(
 ) -> None:
     """Run the chip on a raster, bit for bit, and write its output spikes."""
     from nirbridge import load
+    from nirbridge.places import check_places
     from nirbridge.rasterfiles import check_output, read_raster, write_recording
 
     check_output(output, force, record=record)
+    check_places([directory, raster], files=[output], force=force)
     deployment = load(directory)
     counts, _ = read_raster(raster, deployment.n_in, deployment.config.dt, node)
     check_output(output, force, batched=counts.ndim == 3, record=record)
@@ -186,14 +195,13 @@ def check(
 ) -> None:
     """Compare the chip with the network as it was trained, on one raster."""
     from nirbridge import load
+    from nirbridge.places import check_places
     from nirbridge.progress import bar
     from nirbridge.rasterfiles import read_raster
     from nirbridge.report import text
-    from nirbridge.report.page import check_page
 
     check_tolerance(tolerance)
-    if report is not None:
-        check_page(report, force)
+    check_places([directory, raster], files=pages(report), force=force)
     deployment = load(directory)
     counts, labels = read_raster(raster, deployment.n_in, deployment.config.dt, node)
     drift = deployment.check(counts, labels, ideal, track=bar("checking"))
@@ -237,18 +245,19 @@ def inspect(
 ) -> None:
     """Show a graph: nodes, shapes, time constants, the time step it implies, what it fits on."""
     from nirbridge import Dynamics, read
-    from nirbridge.files import check_new, check_suffix, replacing
+    from nirbridge.files import check_suffix, replacing
+    from nirbridge.places import check_places
     from nirbridge.report import drawing, facts, text
 
     if draw is not None:
         check_suffix(draw, (".svg",))
-        check_new(draw, force)
+        check_places([graph], files=[draw], force=force)
     if dt is not None:
         Dynamics(dt)  # refuses what is no time step
     network = read(graph)
     if draw is not None:
         picture = drawing.draw(network, dt=dt, title=graph.name)
-        with replacing(draw) as temporary:
+        with replacing(draw, force) as temporary:
             temporary.write_text(picture, encoding="utf-8")
     found = facts.inspect(network, dt)
     if as_json:
@@ -275,6 +284,11 @@ def targets(
     from nirbridge.targets import TARGETS
     from nirbridge.usage import usage
 
+    for value, name in (
+        (dt, "--dt"), (scheme, "--scheme"), (reset, "--reset"),
+        (spikes_per_step, "--spikes-per-step"),
+    ):  # fmt: skip
+        needs(value, name, fits, "--fits")
     if fits is not None:
         words = dynamics_words(scheme, reset, spikes_per_step)
         found = usage(read(fits), TARGETS.values(), dt, **words)

@@ -98,6 +98,17 @@ def _spike_limit(word: str) -> int | None:
     return int(word)
 
 
+def given(*files: Path | None) -> list[Path]:
+    """The files of those options that the user gave."""
+    return [file for file in files if file is not None]
+
+
+def needs(value: object, name: str, other: object, other_name: str) -> None:
+    """Refuse, as wrong usage, an option that has no meaning without another."""
+    if value is not None and other is None:
+        raise typer.BadParameter(f"not without {other_name}", param_hint=name)
+
+
 def show(*shown: RenderableType) -> None:
     """Print on the terminal."""
     from rich.console import Console

@@ -23,9 +23,9 @@ def export(
     """Write a deployment's configuration in the format of another tool."""
     from nirbridge import load
     from nirbridge.configfiles import write_config
-    from nirbridge.deployment import check_own
+    from nirbridge.places import check_places
 
-    check_own(directory, output)
+    check_places([directory], files=[output], force=force, formats=True)
     written = write_config(load(directory).config, output, form, force)
     if as_json:
         show_json({"format": form, "files": [str(path) for path in written]})
@@ -53,10 +53,10 @@ def import_(
     """Make a deployment of another tool's configuration, with what it computes as NIR."""
     from nirbridge import imported
     from nirbridge.configfiles import read_with_losses
-    from nirbridge.deployment import check_place
+    from nirbridge.places import check_places
     from nirbridge.report import text
 
-    check_place(output, force)
+    check_places([file], folder=output, force=force)
     config, losses = read_with_losses(file, target, dt)
     result = imported(config, file.name, losses)
     result.save(output, force=force)

@@ -17,7 +17,7 @@ from nirbridge.check.robustness import ALL, parameters
 from nirbridge.diagnostics import diagnose, refuse, refuse_all
 from nirbridge.optional import need
 from nirbridge.progress import Track
-from nirbridge.rasters import check_raster
+from nirbridge.rasters import check_raster, check_samples
 
 if TYPE_CHECKING:
     from nirbridge.deployment import Deployment
@@ -188,9 +188,10 @@ def check_data(
 
     """
     counts = check_raster(x, deployment.n_in)
-    if counts.ndim != 3 or not len(counts):
+    if counts.ndim != 3:
         found = f"shape {counts.shape}"
         raise refuse("NB801", node="raster", limit="samples (B, T, n_in)", found=found)
+    check_samples(counts)
     if y is None:
         limit = f"{len(counts)} labels"
         raise refuse("NB804", node="labels", limit=limit, found="none", remedy="give labels y")

@@ -172,10 +172,10 @@ def test_simulate_writes_what_was_asked(
 @pytest.mark.parametrize(
     ("out", "words", "code"),
     [
-        ("out.npy", ["--record"], "NB803"),  # states would be lost
-        ("out.csv", ["--record"], "NB803"),
-        ("out.txt", [], "NB803"),
-        ("out", [], "NB803"),
+        ("out.npy", ["--record"], "NB806"),  # states would be lost
+        ("out.csv", ["--record"], "NB806"),
+        ("out.txt", [], "NB806"),
+        ("out", [], "NB806"),
         ("folder.npy", [], "NB807"),
         ("folder.npy", ["--force"], "NB807"),
         ("none/out.npy", [], "NB807"),
@@ -195,7 +195,7 @@ def test_a_batch_is_no_list_of_events(
 ) -> None:
     np.save(tmp_path / "batch.npy", np.ones((2, 3, 2), np.uint8))
     words = ["simulate", deployment, tmp_path / "batch.npy", "-o"]
-    assert nirbridge(*words, tmp_path / "out.csv").codes == ["NB803"]
+    assert nirbridge(*words, tmp_path / "out.csv").codes == ["NB806"]
     assert nirbridge(*words, tmp_path / "out.npy").code == 0
 
 

@@ -14,7 +14,7 @@ from nirbridge.check.models import MODELS, Run, chip_run, kept
 from nirbridge.diagnostics import refuse
 from nirbridge.intformat import INPUT_SPIKES
 from nirbridge.progress import Track
-from nirbridge.rasters import check_raster
+from nirbridge.rasters import check_samples
 from nirbridge.simulate import simulate_continuous
 
 if TYPE_CHECKING:
@@ -186,8 +186,7 @@ def check(
         NB801, NB802 for the raster, NB804 for the labels.
 
     """
-    counts = check_raster(raster, deployment.n_in)
-    counts = counts if counts.ndim == 3 else counts[None]
+    counts = check_samples(raster, deployment.n_in)
     expected = check_labels(labels, len(counts), deployment.config.n_out)
     starts = list(range(0, len(counts), CHUNK)) or [0]
     runs: list[list[Run]] = [[] for _ in MODELS]
