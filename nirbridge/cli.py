@@ -1,7 +1,8 @@
 """The ``nirbridge`` command: arguments in, exit code out.
 
 Exit codes: 0 done; 1 the check found more difference than tolerated; 2 wrong usage; 3 refused,
-with the diagnostics on stderr.
+with the diagnostics on stderr; 128 and the signal's number where one ended it, as shells have it:
+130 for Ctrl-C, 141 if nobody reads what it prints.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from nirbridge.cli_bench import bench
 from nirbridge.cli_common import (
+    BROKEN,
     DIFFERS,
     REFUSED,
     AsJson,
@@ -49,6 +53,7 @@ from nirbridge.cli_report import (
     report,
     write_report,
 )
+from nirbridge.diagnostics import visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -129,7 +134,7 @@ def convert(
         show_json({"directory": str(output), "journal": [n.to_dict() for n in result.journal]})
         return
     shown: list[RenderableType] = [text.journal(result.journal)] if verbose else []
-    show(*shown, text.deployment(result, str(output)))
+    show(*shown, text.deployment(result, visible(str(output))))
 
 
 def _counts(typical: Any, result: Deployment) -> Any:
@@ -177,7 +182,8 @@ def simulate(
     if as_json:
         show_json(facts)
     else:
-        typer.echo("\n".join(f"{name.replace('_', ' ')}: {facts[name]}" for name in facts))
+        lines = [f"{name.replace('_', ' ')}: {fact}" for name, fact in facts.items()]
+        typer.echo("\n".join(map(visible, lines)))
 
 
 @app.command()
@@ -263,7 +269,7 @@ def inspect(
     if as_json:
         show_json(found.to_dict())
     else:
-        show(text.inspection(found, graph.name))
+        show(text.inspection(found, visible(graph.name)))
 
 
 @app.command()
@@ -295,7 +301,7 @@ def targets(
         if as_json:
             show_json({each.chip.name: each.to_dict() for each in found})
         else:
-            show(text.usage(found, fits.name))
+            show(text.usage(found, visible(fits.name)))
         return
     if as_json:
         show_json({name: facts.chip(spec) for name, spec in TARGETS.items()})
@@ -305,13 +311,16 @@ def targets(
 
 def main() -> None:
     """Run the command; what was refused goes to stderr, one diagnostic after the other."""
-    from nirbridge.diagnostics import Refused, diagnose
+    from nirbridge.diagnostics import Diagnostic, Refused, diagnose
 
-    for stream in (sys.stdout, sys.stderr):  # arrows and Greek letters on a terminal without them
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    _prepare()
+    code: int | str | None = REFUSED
+    found: list[Diagnostic] = []
     try:
         app()
+    except SystemExit as end:
+        # Click says 1 where nobody reads any more, which here would mean that something differs
+        code = BROKEN if isinstance(end.__context__, BrokenPipeError) else end.code
     except Refused as refusal:
         found = list(refusal.diagnostics)
     except OSError as error:
@@ -319,10 +328,37 @@ def main() -> None:
         found = [diagnose("NB807", node=place, limit="access", found=error.strerror or error)]
     except MemoryError:
         found = [diagnose("NB807", limit="the memory of this machine", found="not enough")]
-    try:
+    if found:
         if "--json" in sys.argv:
-            typer.echo(json.dumps({"refused": [d.to_dict() for d in found]}, indent=1))
-        typer.echo("\n".join(str(d) for d in found), err=True)
-    except BrokenPipeError:  # nobody reads; nor shall Python complain when it closes the stream
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(REFUSED)
+            _tell(sys.stdout, json.dumps({"refused": [d.to_dict() for d in found]}, indent=1))
+        _tell(sys.stderr, "\n".join(str(d) for d in found))
+    whole = [_tell(stream) for stream in (sys.stdout, sys.stderr)]
+    sys.exit(code if all(whole) else code or REFUSED)
+
+
+def _prepare() -> None:
+    for stream in (sys.stdout, sys.stderr):  # arrows and Greek letters on a terminal without them
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    for name in ("SIGTERM", "SIGHUP"):  # that what runs or was begun is tidied up
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
+
+
+def _tell(stream: TextIO | None, text: str = "") -> bool:
+    """Write on a stream all that it holds; whether it took it. One that did not is closed."""
+    if stream is None:
+        return True
+    try:
+        stream.write(text + "\n" * bool(text))
+        stream.flush()
+    except OSError:  # nor shall Python complain when it ends
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return False
+    return True

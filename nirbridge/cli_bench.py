@@ -23,6 +23,7 @@ from nirbridge.cli_common import (
     show,
     show_json,
 )
+from nirbridge.diagnostics import visible
 
 if TYPE_CHECKING:
     import nir
@@ -122,7 +123,7 @@ def bench(
     if as_json:
         show_json(content if problem is None else {**content, "refused": [problem.to_dict()]})
     else:
-        show(comparison(found, graph.name))
+        show(comparison(found, visible(graph.name)))
     if problem is not None:
         typer.echo(str(problem), err=True)
         raise typer.Exit(REFUSED)
@@ -136,7 +137,7 @@ def _read(network: nir.NIRGraph, paths: list[Path], dt: float) -> Iterator[Input
 
     names = [path.name for path in paths]
     for path in paths:
-        name = path.name if names.count(path.name) == 1 else str(path)
+        name = visible(path.name if names.count(path.name) == 1 else str(path))
         yield Input(name, *read_raster(path, channels(network), dt))
 
 

@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-DIFFERS, USAGE, REFUSED = 1, 2, 3
+DIFFERS, USAGE, REFUSED, BROKEN = 1, 2, 3, 141
 
 
 class Scheme(str, Enum):

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nirbridge.cli_common import AsJson, Folder, Force, show, show_json
+from nirbridge.diagnostics import visible
 
 
 def export(
@@ -30,7 +31,7 @@ def export(
     if as_json:
         show_json({"format": form, "files": [str(path) for path in written]})
     else:
-        typer.echo("\n".join(f"{form}: {path}" for path in written))
+        typer.echo("\n".join(f"{form}: {visible(str(path))}" for path in written))
 
 
 def import_(
@@ -63,4 +64,4 @@ def import_(
     if as_json:
         show_json({"directory": str(output), "target": result.config.target})
     else:
-        show(text.deployment(result, str(output)))
+        show(text.deployment(result, visible(str(output))))

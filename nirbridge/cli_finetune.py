@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nirbridge.cli_common import AsJson, Folder, Force, given, show, show_json
+from nirbridge.diagnostics import visible
 
 
 def finetune(
@@ -66,4 +67,4 @@ def finetune(
     if as_json:
         show_json({"directory": str(output), "journal": [note.to_dict() for note in done]})
     else:
-        show(text.journal(done), text.deployment(result, str(output)))
+        show(text.journal(done), text.deployment(result, visible(str(output))))

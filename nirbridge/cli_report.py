@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nirbridge.cli_common import AsJson, DataNode, Folder, Force, given, needs, show_json
+from nirbridge.diagnostics import visible
 
 if TYPE_CHECKING:
     from nirbridge.check import Drift
@@ -71,7 +72,7 @@ def report(
     if as_json:
         show_json({"page": str(output), "facts": str(output.with_suffix(".json")), **verdict})
     else:
-        typer.echo(f"{verdict['sentence']}\nwritten to {output}")
+        typer.echo(f"{verdict['sentence']}\nwritten to {visible(str(output))}")
 
 
 def pages(report: Path | None) -> list[Path]:

@@ -202,6 +202,12 @@ def _from_plain(content: Any, target: str | None, dt: float | None) -> XyloConfi
         config = XyloConfig.from_dict(content)
         changed: dict[str, Any] = {"dt": dt, "target": target}
         return replace(config, **{k: v for k, v in changed.items() if v is not None})
+    if not isinstance(content, dict) or not FIELDS & set(content):
+        limit = "config.json, a Rockpool specification or the vendor's JSON"
+        found = repr(content.get("schema") or list(content)[:8]) if isinstance(content, dict) else (
+            type(content).__name__
+        )
+        raise refuse("NB705", limit=limit, found=found[:80])
     if target is None:
         limit = f"one of {', '.join(TARGETS)}: a Rockpool specification does not name its chip"
         raise refuse("NB806", node="target", limit=limit, found="none")

@@ -60,8 +60,8 @@ def read_raster(
     ----------
     path
         The file; its suffix tells the form. A ``.csv`` holds an event per line, time in seconds
-        and channel, after an optional line of two titles without digits. A ``.nir``, ``.h5`` or ``.hdf5`` holds
-        ``nir.NIRGraphData``; one sample gives (T, n_in).
+        and channel, after an optional line of two titles without digits. A ``.nir``, ``.h5`` or
+        ``.hdf5`` holds ``nir.NIRGraphData``; one sample gives (T, n_in).
     n_in
         Channels; needed for the events of a ``.csv``.
     dt
