@@ -14,6 +14,7 @@ import warnings
 import zipfile
 import zlib
 from array import array
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -316,7 +317,9 @@ def write_recording(
         return
     with replacing(path, force) as temporary, temporary.open("wb") as file:
         if path.suffix == ".npy":
-            np.save(file, recording.output)
+            whole = BytesIO()  # NumPy's own writing gives no reason when the disk is full
+            np.save(whole, recording.output)
+            file.write(whole.getbuffer())
         elif path.suffix == ".npz":
             names = [n for n in RECORDED if getattr(recording, n) is not None]
             arrays = {n: getattr(recording, n) for n in names}
