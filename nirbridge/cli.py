@@ -355,7 +355,8 @@ def _tell(stream: TextIO | None, text: str = "") -> bool:
     if stream is None:
         return True
     try:
-        stream.write(text + "\n" * bool(text))
+        if text:
+            stream.write(f"{text}\n")
         stream.flush()
     except OSError:  # nor shall Python complain when it ends
         with suppress(OSError, ValueError):
