@@ -7,6 +7,7 @@ with the diagnostics on stderr; 128 and the signal's number where one ended it, 
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -59,6 +60,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from nirbridge.deployment import Deployment
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 app = typer.Typer(
     help="From a spiking network in NIR to a verified configuration of a Xylo chip.",
@@ -324,8 +327,9 @@ def main() -> None:
     except Refused as refusal:
         found = list(refusal.diagnostics)
     except OSError as error:
-        place = str(error.filename or "")
-        found = [diagnose("NB807", node=place, limit="access", found=error.strerror or error)]
+        place, said = str(error.filename or ""), error.strerror or error
+        remedy = "make room, or choose another place" if error.errno in FULL else None
+        found = [diagnose("NB807", node=place, limit="access", found=said, remedy=remedy)]
     except MemoryError:
         found = [diagnose("NB807", limit="the memory of this machine", found="not enough")]
     if found:

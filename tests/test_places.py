@@ -90,25 +90,24 @@ def test_without_force_nothing_is_replaced_at_the_end_either(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another run may have been quicker."""
+
+    def write(place: Path, force: bool, linked: bool) -> None:
+        with files.replacing(place, force) as path:
+            path.write_text("ours")
+            if linked and not force:
+                place.symlink_to(tmp_path / "gone")
+            elif not force:
+                place.write_text("theirs")
+
     for links in (True, False):
         if not links:
             monkeypatch.setattr(os, "link", lambda *_: Path("/none").stat())  # fails
-        for name, make in (
-            ("file", lambda p: p.write_text("theirs")),
-            ("link", lambda p: p.symlink_to(tmp_path / "gone")),
-        ):
+        for name in ("file", "link"):
             place = tmp_path / f"{name}{links}"
-
-            def write(force: bool, place: Path = place) -> None:
-                with files.replacing(place, force) as path:
-                    path.write_text("ours")
-                    if not os.path.lexists(place):
-                        make(place)  # noqa: B023
-
             with pytest.raises(Refused, match="NB805"):
-                write(False)
+                write(place, False, name == "link")
             assert place.is_symlink() if name == "link" else place.read_text() == "theirs"
-            write(True)
+            write(place, True, name == "link")
             assert (place.read_text(), place.is_symlink()) == ("ours", False)
             place.unlink()
             with files.replacing(place, False) as path:

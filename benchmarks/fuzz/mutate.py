@@ -173,8 +173,9 @@ def checkpoint(content: bytes, rng: random.Random) -> bytes:
         del holder[last]
     elif isinstance(value, torch.Tensor) and rng.random() < 0.7:
         change = rng.choice(NUMBERS)
+        flat = value.flatten()
         holder[last] = rng.choice(
-            [value * change, value.flatten()[1:], value[..., None], value.to(torch.int32), value.flatten()[None]]
+            [value * change, flat[1:], flat[None], value[..., None], value.to(torch.int32)]
         )
     else:
         holder[last] = rng.choice(VALUES)
