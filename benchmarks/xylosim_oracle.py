@@ -33,7 +33,7 @@ class Oracle:
     @classmethod
     def of(cls, config: XyloConfig) -> Oracle:
         """Build the layer; neurons get their second synapse only if any weight uses it."""
-        two = bool(config.weights_in[:, :, 1].any() or config.weights_rec[:, :, 1].any())
+        two = config.uses_second
         dash_syns = [
             [int(a), int(b)] if two else [int(a)]
             for a, b in zip(config.dash_syn, config.dash_syn_2, strict=True)

@@ -54,7 +54,8 @@ def lower_to_fit(
     Raises
     ------
     Refused
-        NB4xx and NB6xx of the cheapest way, if none fits.
+        NB4xx and NB6xx of the cheapest way, if none fits; if some have too many recurrent weights
+        and nothing else, of the cheapest of those.
 
     """
     choices = product(
@@ -68,11 +69,14 @@ def lower_to_fit(
     crowded: list[Way] = []
     problems: list[Diagnostic] = []
     for way in ways:
-        placed, problems = _tried(partial(way, None), chip)
+        placed, found = _tried(partial(way, None), chip)
         if placed is not None:
             return placed
-        if {d.code for d in problems} <= TOO_MANY:
+        if {d.code for d in found} <= TOO_MANY:
             crowded.append(way)
+            problems = found
+        elif not crowded:
+            problems = found
     if prune is not None:
         for each in crowded:
             placed, problems = _tried(partial(prune, each), chip)
@@ -159,12 +163,22 @@ def _placed(
     chosen: tuple[bool, bool],
     removed: Removed | None,
 ) -> Placed:
-    """Placed as it is, or else with neurons in another order within their populations."""
-    lowered = lower(graph, how, passes(*chosen, chip.fan_out.value, removed))
-    try:
-        return lowered, place(lowered, chip)
-    except Refused as refusal:
-        if any(d.code != "NB611" for d in refusal.diagnostics):
-            raise
-    lowered = sort_neurons(lowered, chip)
-    return lowered, place(lowered, chip)
+    """Placed as it is, or else, where populations have no order, with what makes one.
+
+    That is neurons in another order within their populations, then relays that drive the outputs.
+    """
+    exact, balance = chosen
+    first: Refused | None = None
+    for late_outputs in (0, 1) if balance else (0,):
+        words = (exact, balance, chip.fan_out.value, removed, late_outputs)
+        lowered = lower(graph, how, passes(*words))
+        for change in (lambda x: x, partial(sort_neurons, chip=chip)):
+            try:
+                changed = change(lowered)
+                return changed, place(changed, chip)
+            except Refused as refusal:
+                first = first or refusal
+                if any(d.code != "NB611" for d in refusal.diagnostics):
+                    raise first from None
+    assert first is not None
+    raise first

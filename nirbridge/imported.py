@@ -80,7 +80,7 @@ def imported(config: XyloConfig, origin: str = "", losses: tuple[str, ...] = ())
 def _skeleton(config: XyloConfig) -> nir.NIRGraph:
     """Nodes and edges of the lifted graph, whose numbers do not matter yet."""
     n_in, n, n_out = config.n_in, config.n_hidden, config.n_out
-    second = bool(config.weights_in[:, :, 1].any() or config.weights_rec[:, :, 1].any())
+    second = config.uses_second
     one, out = np.ones(n), np.ones(n_out)
     nodes: dict[str, nir.NIRNode] = {INPUT: nir.Input(np.array([n_in]))}
     edges: list[tuple[str, str]] = []

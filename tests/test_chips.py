@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from benchmarks import fits
 from benchmarks.generated import ANYTHING, EXACT, judge
 from benchmarks.graphs import any_graph, any_raster
-from nirbridge import Deployment, Refused, convert, load, read, simulate_stepped
+from nirbridge import Deployment, Dynamics, Refused, convert, load, read, simulate_stepped
 from nirbridge.mapping.order import Block, find_order, sorting
-from nirbridge.targets import TARGETS, ChipSpec, Limit, target
+from nirbridge.targets import TARGETS, XYLO_IMU, ChipSpec, Limit, target
 from nirbridge.usage import Usage, usage
 from tests.conftest import EXAMPLES, GRAPHS
 
@@ -238,15 +238,38 @@ def test_a_layer_at_both_ends() -> None:
     graph = network("in>a a>b b>a a>o o>out", a=100, b=28, o=2)
     result = made(graph, "xylo-imu")
     assert result.config.violations() == []
-    graph = network("in>a a>b b>a a>o o>out", a=100, b=29, o=2)
+    graph = network("in>a a>b b>a a>o o>out", a=128, b=241, o=2)
     with pytest.raises(Refused) as refusal:
-        made(graph, "xylo-imu")
+        made(graph, replace(XYLO_IMU, entries=replace(XYLO_IMU.entries, value=10**6)))
     assert codes(refusal) == ["NB611"]
     (found,) = refusal.value.diagnostics
     assert found.node == "a"
-    assert "129 hidden neurons" in found.found
-    assert "both: 100 in a" in found.found
+    assert "369 hidden neurons" in found.found
+    assert "both: 128 in a" in found.found
     assert "split" in found.remedy
+
+
+def test_relays_drive_the_outputs_of_a_layer_at_both_ends() -> None:
+    """Where its own neurons cannot lie at the end; a step later, and otherwise the same."""
+    graph = network("in>a a>b b>a a>o o>out", a=100, b=60, o=2)
+    graph.nodes["a-o"] = nir.Linear(np.abs(graph.nodes["a-o"].weight))
+    wide = dict.fromkeys(("fan_out", "hidden", "input_neurons", "output_neurons"), 1000)
+    result, plain = made(graph, "xylo-imu"), made(graph, invented(**wide, entries=10**6))
+    assert result.config.violations() == []
+    places = [(p.name, p.first, p.latency) for p in result.placement.populations]
+    assert places == [("a", 0, 0), ("b", 100, 1), ("a.relay1", 160, 0), ("o", 0, 2)]
+    assert any("outputs wait 1 step" in n.what for n in result.journal)
+    raster = np.random.default_rng(0).integers(0, 4, (2, 60, 4))
+    late, early = (
+        simulate_stepped(d.lowered, raster, Dynamics.of(d.lowered)).outputs["out"]
+        for d in (result, plain)
+    )
+    assert early.sum() > 30
+    np.testing.assert_array_equal(late[:, 1:], early[:, :-1])
+    assert np.array_equal(result.decode(result.simulate(raster))["out"].shape, late.shape)
+    with pytest.raises(Refused) as refusal:
+        made(graph, "xylo-imu", balance=False)
+    assert codes(refusal) == ["NB611"]
 
 
 @pytest.mark.parametrize(

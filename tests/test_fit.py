@@ -89,11 +89,23 @@ def test_what_the_chip_has_is_found_exactly(dash_syn: int, dash_mem: int) -> Non
         assert fit_neuron(A, B, B, synapses, True).reset < 1e-7
 
 
-def test_long_time_constants_stay_within_the_shifts() -> None:
-    fit = fit_neuron(1 - 2.0**-15, 1 - 2.0**-14, 1.0, 2, True)
-    assert max(fit.dash_syn) <= 15
-    assert fit.dash_mem <= 15
-    assert np.isfinite([*fit.gain, *fit.loop, fit.misfit, fit.reset]).all()
+@pytest.mark.parametrize("shift", [14, 17, 18, 20, 30, 53, 60])
+def test_long_time_constants_stay_within_the_shifts(shift: int) -> None:
+    """However long, up to factors that are 1 in floats."""
+    for A, B in ((1 - 2.0**-15, 1 - 2.0**-shift), (1 - 2.0**-shift,) * 2, (0.5, 1 - 2.0**-shift)):
+        fit = fit_neuron(A, B, 1.0, 2, True)
+        assert max(fit.dash_syn) <= 15
+        assert fit.dash_mem <= 15
+        assert np.isfinite([*fit.gain, *fit.loop, fit.misfit, fit.reset]).all()
+
+
+@pytest.mark.parametrize("dt", [1e-9, 1e-30, 1e-300])
+def test_time_constants_of_ever_so_many_steps(dt: float) -> None:
+    """The chip has nothing as long: it converts, and the journal says how far it is off."""
+    made = convert(read(GRAPHS / "digits_cuba.nir"), dt=dt)
+    (off,) = (n.size for n in made.journal if n.node == "lif1" and "tau_mem ->" in n.what)
+    assert off is not None
+    assert 0.9 < off <= 1
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

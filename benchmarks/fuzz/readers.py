@@ -154,8 +154,9 @@ def _train(place: Path, epochs: int) -> nirbridge.Deployment:
 def _graph(path: Path, out: Path) -> None:
     graph = read(path)
     write(graph, out / "again.nir")
-    deployment = convert(graph, method="global")
-    if zlib.crc32(path.read_bytes()) % 8 == 0:  # slow
+    chance = zlib.crc32(path.read_bytes()) % 8  # what is slow is done with one of eight
+    deployment = convert(graph, method="fit" if chance == 1 else "global")
+    if chance == 0:
         deployment.save(out / "deployment")
 
 

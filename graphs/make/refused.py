@@ -436,15 +436,22 @@ def _(path: Path) -> None:
     save(graph, path)
 
 
-@case("NB611_both_ends.nir", "NB611", why="100 of 129 neurons at both ends", command=AUDIO_3)
+IMU = CONVERT + " --target xylo-imu"
+
+
+@case("NB611_both_ends.nir", "NB611", why="128 of 369 neurons at both ends", command=IMU)
 def _(path: Path) -> None:
+    """A loop through one neuron, which keeps the matrices small; no room for relays at the end."""
     more = {
-        "w3": nir.Linear(np.ones((29, 100))),
-        "back": cuba(29),
-        "w4": nir.Linear(np.ones((100, 29))),
+        "w3": nir.Linear(np.ones((1, 128))),
+        "one": cuba(1),
+        "w4": nir.Linear(np.ones((240, 1))),
+        "back": cuba(240),
+        "w5": nir.Linear(np.ones((1, 240))),
+        "w6": nir.Linear(np.ones((128, 1))),
     }
-    graph = network(hidden=100, **more)
-    graph.edges.extend(pairwise(["hidden", *more, "hidden"]))
+    graph = network(hidden=128, **more)
+    graph.edges.extend(pairwise(["hidden", "w3", "one", "w4", "back", "w5", "one", "w6", "hidden"]))
     save(graph, path)
 
 

@@ -262,7 +262,7 @@ class SamnaDevice:
             "i_syn_out": i_syn[:, n : n + n_out],
             "v_mem_out": np.array([list(e.output_v_mems)[:n_out] for e in events]),
         }
-        if session.config.weights_in[:, :, 1].any() or session.config.weights_rec[:, :, 1].any():
+        if session.config.uses_second:
             found["i_syn_2"] = np.array([list(e.neuron_i_syn2s)[:n] for e in events])
         return found
 

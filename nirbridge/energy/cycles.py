@@ -76,7 +76,7 @@ def cycles(
     p_h = np.broadcast_to(np.asarray(hidden, np.float64), config.n_hidden)
     n, (taking, fan_out, driving) = config.n_hidden, _wiring(config, chip)
     reached, followed = float(p_s.sum()) * taking, float(p_h @ fan_out)
-    second = 1.5 * reached + 5 * followed + n if uses_second(config) else None
+    second = 1.5 * reached + 5 * followed + n if config.uses_second else None
     return Cycles(
         input=config.n_in + 3.5 * reached,
         recurrent=3 * n + 7 * followed,
@@ -134,7 +134,3 @@ def _wiring(
     taking = int((config.weights_in != 0).any(axis=(0, 2)).sum())
     return taking, fan_out, (config.weights_out != 0).any(axis=1)
 
-
-def uses_second(config: XyloConfig) -> bool:
-    """Whether any weight sits on a second synapse."""
-    return bool(config.weights_in[:, :, 1].any() or config.weights_rec[:, :, 1].any())

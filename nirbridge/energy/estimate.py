@@ -8,7 +8,7 @@ from typing import Any
 
 from nirbridge.diagnostics import refuse
 from nirbridge.energy.activity import Activity, measure
-from nirbridge.energy.cycles import MARGIN, Cycles, cycles, slowest_clock, uses_second
+from nirbridge.energy.cycles import MARGIN, Cycles, cycles, slowest_clock
 from nirbridge.energy.power import Estimate, estimate_power
 from nirbridge.mapping import XyloConfig
 from nirbridge.targets import ChipSpec, target
@@ -161,7 +161,7 @@ def utilisation(config: XyloConfig, chip: ChipSpec) -> dict[str, Use]:
         "inputs": config.n_in,
         "hidden": config.n_hidden,
         "outputs": config.n_out,
-        "synapses": 1 + int(uses_second(config)),
+        "synapses": 1 + config.uses_second,
         "fan_out": int(pairs.sum(axis=1).max(initial=0)),
         "entries": int(pairs.sum()),
         "input_neurons": int((config.weights_in != 0).any(axis=(0, 2)).sum()),

@@ -135,6 +135,11 @@ class XyloConfig:
         """Number of output neurons."""
         return int(self.weights_out.shape[1])
 
+    @property
+    def uses_second(self) -> bool:
+        """Whether any weight sits on a second synapse."""
+        return bool(self.weights_in[..., 1].any() or self.weights_rec[..., 1].any())
+
     def violations(self, target: str | ChipSpec | None = None) -> list[Diagnostic]:
         """What of this configuration the chip cannot hold (NB601 to NB610), all at once.
 

@@ -54,7 +54,7 @@ def to_rockpool(config: XyloConfig) -> dict[str, Any]:
     """
     refuse_all(config.violations())
     chip = target(config.target)
-    synapses = 1 + bool(config.weights_in[:, :, 1].any() or config.weights_rec[:, :, 1].any())
+    synapses = 1 + config.uses_second
     found: dict[str, Any] = {
         "weights_in": config.weights_in[:, input_neurons(config, chip), :synapses].copy(),
         "weights_rec": config.weights_rec[:, :, :synapses].copy(),

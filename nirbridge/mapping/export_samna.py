@@ -185,7 +185,7 @@ def network(config: XyloConfig) -> dict[str, Any]:
     part, chip = samna_chip(config.target), target(config.target)
     w_in, w_rec = config.weights_in[:, input_neurons(config, chip)], config.weights_rec
     two = chip.synapses.value > 1
-    used = {"synapse2_enable": bool(w_in[:, :, 1].any() or w_rec[:, :, 1].any())} if two else {}
+    used = {"synapse2_enable": config.uses_second} if two else {}
 
     def layer(shift: int, weights: NDArray[np.int8]) -> dict[str, Any]:
         second = {"syn2_weights": weights[:, :, 1]} if two else {}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nirbridge.diagnostics import Diagnostic, diagnose
 from nirbridge.targets import ChipSpec, target
+from nirbridge.targets.spec import named_sum
 
 if TYPE_CHECKING:
     from nirbridge.mapping.config import XyloConfig
@@ -43,7 +45,8 @@ def violations(
     spec = target(chip)
     found = _counts(config, spec)
     label = names if names is not None else [f"hidden[{i}]" for i in range(config.n_hidden)]
-    found += _connections(config, spec, label)
+    found += too_many(config.weights_rec, spec, label)
+    found += _aliases(config, spec, label)
     found += _biases(config, spec, label)
     found += _synapses(config, spec, label)
     found += _reach(config, spec, label)
@@ -63,10 +66,29 @@ def _counts(config: XyloConfig, spec: ChipSpec) -> list[Diagnostic]:
     ]
 
 
-def _connections(config: XyloConfig, spec: ChipSpec, label: Sequence[str]) -> list[Diagnostic]:
-    """Fan-out counts pairs: one memory entry carries the weights of both synapses."""
-    pairs = (config.weights_rec != 0).any(axis=2)
-    fan_out = pairs.sum(axis=1)
+def too_many(
+    weights_rec: NDArray[Any],
+    spec: ChipSpec,
+    label: Sequence[str],
+    spots: Mapping[str, slice] | None = None,
+) -> list[Diagnostic]:
+    """NB604 and NB605: recurrent connections that the chip has no room for.
+
+    Pairs are counted: one memory entry carries the weights of both synapses.
+
+    Parameters
+    ----------
+    weights_rec
+        (n_hidden, n_hidden, 2), source first; integers, or not rounded yet.
+    spec
+        The chip.
+    label
+        What to call each hidden neuron.
+    spots
+        Where each population lies, to name those that have the connections.
+
+    """
+    fan_out = (weights_rec != 0).any(axis=2).sum(axis=1)
     found = []
     over = np.flatnonzero(fan_out > spec.fan_out.value)
     if len(over):
@@ -82,9 +104,16 @@ def _connections(config: XyloConfig, spec: ChipSpec, label: Sequence[str]) -> li
         )
     if fan_out.sum() > spec.entries.value:
         excess = spec.excess("entries", int(fan_out.sum()))
-        found.append(
-            diagnose("NB605", node="hidden", limit=spec.cite("entries"), found=excess)
-        )
+        counts = {name: int(fan_out[ids].sum()) for name, ids in (spots or {}).items()}
+        parts = {name: count for name, count in counts.items() if count}
+        node, said = next(iter(parts), "hidden"), f": {named_sum(parts)}" if parts else ""
+        limit = spec.cite("entries")
+        found.append(diagnose("NB605", node=node, limit=limit, found=excess + said))
+    return found
+
+
+def _aliases(config: XyloConfig, spec: ChipSpec, label: Sequence[str]) -> list[Diagnostic]:
+    found = []
     if spec.aliases.value == 0 and (config.aliases >= 0).any():
         first = int(np.argmax(config.aliases >= 0))
         found.append(

@@ -52,13 +52,14 @@ def passes(
     balance: bool = True,
     fan_out: int = 2**31,
     removed: Mapping[Pair, Mask] | None = None,
+    late_outputs: int = 0,
 ) -> tuple[Pass, ...]:
     """The whole list.
 
     ``exact``: neurons without a synapse get one that relays cancel, else the shortest one.
     ``balance``: paths of unequal length are made equal by relays, else only reported.
     ``fan_out``: most hidden neurons that a relay may feed. ``removed``: weights that are given
-    up.
+    up. ``late_outputs``: steps that outputs wait, so that relays drive them.
     """
     return (
         *NORMAL_FORM,
@@ -66,7 +67,7 @@ def passes(
         RemoveDead(),
         GiveSynapse(exact),
         SplitOutputs(),
-        Schedule(balance, fan_out),
+        Schedule(balance, fan_out, late_outputs),
         RemoveDead(),  # relays of which some are not needed
     )
 

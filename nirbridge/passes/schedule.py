@@ -49,13 +49,15 @@ class Schedule:
     hidden neuron. L is the fewest steps by which each population can lag. A link that would come
     too early, because another path is longer or because it has a Delay, goes through relay
     neurons, one per neuron and step; with ``balance=False`` only Delays do. A relay that would
-    feed more than ``fan_out`` neurons is doubled. A loop that is
+    feed more than ``fan_out`` neurons is doubled. ``late_outputs``: steps that outputs wait beside,
+    so that relays drive them, whose place on the chip is free. A loop that is
     shorter in the source than on the chip cannot be kept: its spikes come late, and the note
     says by how much.
     """
 
     balance: bool = True
     fan_out: int = 2**31
+    late_outputs: int = 0
 
     name: ClassVar[str] = "schedule"
     preserves: ClassVar[str] = "bounded"
@@ -66,10 +68,13 @@ class Schedule:
         """Find the latencies, put in the relays, and make the layer delay explicit."""
         topology = Topology(graph, dynamics.layer_delay)
         links = _links(graph, topology, dynamics)
-        latency = _latencies(topology, links)
+        latency = _latencies(topology, links, dict.fromkeys(_outputs(graph), self.late_outputs))
         nodes = {n: x for n, x in graph.nodes.items() if kind(x) != "Delay"}
         edges = [e for e in graph.edges if set(e) <= set(nodes)]
         notes: list[Note] = []
+        if self.late_outputs:
+            text = f"outputs wait {self.late_outputs} step, so that relays at the end drive them"
+            notes.append(Note(self.name, "", text))
         relays = _Relays(nodes, edges, dynamics, self.fan_out - RESERVE)
         late = _lateness(links, latency)
         for (source, owner), steps in late.items():
@@ -123,7 +128,7 @@ def _lateness(links: list[_Link], latency: Mapping[str, int]) -> dict[tuple[str,
 
 
 def _links(graph: nir.NIRGraph, topology: Topology, dynamics: Dynamics) -> list[_Link]:
-    outputs = {a for a, b in graph.edges if kind(graph.nodes[b]) == "Output"}
+    outputs = _outputs(graph)
     found = []
     for name in sorted(n for n, x in graph.nodes.items() if kind(x) in LINEAR):
         (before,), (target,) = topology.sources[name], topology.targets[name]
@@ -142,8 +147,15 @@ def _links(graph: nir.NIRGraph, topology: Topology, dynamics: Dynamics) -> list[
     return found
 
 
-def _latencies(topology: Topology, links: list[_Link]) -> dict[str, int]:
-    """Longest ways along the links that close no loop; populations in topological order."""
+def _outputs(graph: nir.NIRGraph) -> set[str]:
+    return {a for a, b in graph.edges if kind(graph.nodes[b]) == "Output"}
+
+
+def _latencies(topology: Topology, links: list[_Link], wait: Mapping[str, int]) -> dict[str, int]:
+    """Longest ways along the links that close no loop; populations in topological order.
+
+    ``wait``: steps more, by population.
+    """
     latency: dict[str, int] = {}
     order = topology.neurons
     place = {name: i for i, name in enumerate(order)}
@@ -156,7 +168,7 @@ def _latencies(topology: Topology, links: list[_Link]) -> dict[str, int]:
                 ways.append(link.least - link.delay)
             elif place[link.source] < place[name]:
                 ways.append(latency[link.source] + link.least - link.delay)
-        latency[name] = max(ways)
+        latency[name] = max(ways) + wait.get(name, 0)
     return latency
 
 

@@ -14,7 +14,7 @@ from nirbridge.intformat import INT8, SHIFT, THRESHOLD
 from nirbridge.journal import Note
 from nirbridge.mapping.lift import chip_factor
 from nirbridge.mapping.place import Layer, Network
-from nirbridge.quantize.kernels import Fit, charge, fit_neuron, overlap
+from nirbridge.quantize.kernels import ENDLESS, Fit, charge, fit_neuron, overlap
 from nirbridge.quantize.rounding import WANTED_THRESHOLD, Plan, choose_scale, limited
 from nirbridge.targets import ChipSpec
 
@@ -169,7 +169,8 @@ def _room(network: Network, chip: ChipSpec) -> NDArray[np.bool_]:
 
 def _drive(B: float, dash_mem: int) -> float:
     """What a constant drive is multiplied with, so that it lifts the membrane as before."""
-    b, wanted, zero = chip_factor(np.array([dash_mem])), np.array([B]), np.zeros(1)
+    b, wanted = chip_factor(np.array([dash_mem])), np.array([min(B, ENDLESS)])
+    zero = np.zeros(1)
     if abs(float(b[0]) - B) < 1e-12:
         return 1.0
     near = overlap(b, zero, wanted, zero) / overlap(b, zero, b, zero)

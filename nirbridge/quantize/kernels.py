@@ -29,6 +29,7 @@ RESET = 0.1  # of the reset, beside the response to a spike
 EXCESS = 0.01  # squared gains above 1: they saturate the currents and coarsen the weights
 RATE = 0.75  # how far the gain of a neuron whose reset stays as it is follows the reset's charge
 SEARCH = 2  # shifts beyond the exact ones that are tried
+ENDLESS = 1 - 2.0**-30  # factor per step whose memory is as good as endless, on any chip
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ def fit_neuron(A: float, B: float, drop: float | None, synapses: int, loop: bool
         as the reset does). Without one the gain makes up for a part of the reset's error.
 
     """
+    A, B = min(A, ENDLESS), min(B, ENDLESS)
     choices = _choices(A, B, synapses)
     gain, misfit, excess = _responses(choices, A, B)
     score = misfit + EXCESS * excess
@@ -141,9 +143,10 @@ def _pair(row: Array, dash: Integers, factor: Array) -> tuple[float, float]:
 
 
 def _choices(A: float, B: float, synapses: int) -> _Choices:
-    own, other = (float(exact_shift(np.float64(x))) for x in (B, A))
-    membrane = range(max(0, int(own) - SEARCH), min(DASH.high, int(own) + 1 + SEARCH) + 1)
-    longest = min(DASH.high, int(max(own, other)) + 1 + SEARCH)
+    # longer memories than the chip's longest, or endless ones, get that
+    own, other = (int(min(float(exact_shift(np.float64(x))), DASH.high)) for x in (B, A))
+    membrane = range(max(0, own - SEARCH), min(DASH.high, own + 1 + SEARCH) + 1)
+    longest = min(DASH.high, max(own, other) + 1 + SEARCH)
     shifts = range(SHORTEST_SYNAPSE, max(longest, SHORTEST_SYNAPSE) + 1)
     rows = [
         (m, *s) for m in membrane for s in combinations_with_replacement(shifts, synapses)

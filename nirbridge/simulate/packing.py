@@ -55,7 +55,7 @@ def _pack(config: XyloConfig) -> tuple[Any, ...]:
         _lanes(config.bias_out),
         OUTPUT_SPIKES,
     )
-    two = bool(w_in[:, :, 1].any() or w_rec[:, :, 1].any())
+    two = config.uses_second
     aliased = bool((config.aliases >= 0).any())
     v1 = arithmetic(config.target) == "v1"
     return rows.arrays(), tuple(map(np.uint64, shifts)), hidden, outputs, two, aliased, v1

@@ -100,8 +100,7 @@ class _Backward:
         self.counts, self.values, self.states, self.given = counts, values, states, given
         self.decays = decays
         # a second synapse without weights stays without, and is half of the work
-        second = bool(config.weights_in[..., 1].any() or config.weights_rec[..., 1].any())
-        currents = (states.i_syn, states.i_syn_2)[: 1 + second]
+        currents = (states.i_syn, states.i_syn_2)[: 1 + config.uses_second]
         v1 = arithmetic(config.target) == "v1"
         out = (states.i_syn_out,), states.v_mem_out, OUTPUT_SPIKES
         self.hidden = Layer(values, "", currents, states.v_mem, HIDDEN_SPIKES, v1=v1)
