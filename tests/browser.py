@@ -21,7 +21,7 @@ _MEASURE = """
 <script>
 f.onload = () => {
   const page = f.contentDocument, wide = page.documentElement.clientWidth;
-  const pairs = [], outside = [], small = [];
+  const pairs = [], outside = [], small = [], hidden = [], wrapped = [];
   for (const svg of page.querySelectorAll("svg")) {
     const box = svg.getBoundingClientRect();
     const texts = [...svg.querySelectorAll("text")].filter(t => t.textContent.trim());
@@ -39,8 +39,15 @@ f.onload = () => {
       }
     });
   }
+  for (const region of page.querySelectorAll(".scroll"))
+    for (const th of region.querySelectorAll("thead th"))
+      if (th.getBoundingClientRect().right > region.getBoundingClientRect().right + 1)
+        hidden.push([region.getAttribute("aria-label"), th.textContent]);
+  for (const dd of page.querySelectorAll(".tiles dd:not(.small)"))
+    if (dd.offsetHeight > 1.6 * parseFloat(page.defaultView.getComputedStyle(dd).lineHeight))
+      wrapped.push(dd.textContent);
   found.textContent = JSON.stringify({width: wide,
-    scroll: page.documentElement.scrollWidth, pairs, outside, small});
+    scroll: page.documentElement.scrollWidth, pairs, outside, small, hidden, wrapped});
 };
 </script>
 """
@@ -68,10 +75,25 @@ def visit(page: Path, profile: Path, *flags: str) -> tuple[str, list[str]]:
 def measure(page: Path, width: int, folder: Path) -> Any:
     """How wide a page is in a window of ``width``, and which texts of figures touch or stick out.
 
-    Keys: width, scroll, pairs (of texts that overlap), outside, small (below 6.5 pixels).
+    Keys: width, scroll, pairs (of texts that overlap), outside, small (below 6.5 pixels), hidden
+    (columns of tables that are seen only after scrolling), wrapped (key figures on two lines).
     """
     frame = folder / f"frame{width}.html"
     frame.write_text(_MEASURE % (width, html.escape(page.read_text("utf-8"))), encoding="utf-8")
-    dom, _ = visit(frame, folder / f"profile{width}")
-    text = dom.rpartition('<pre id="found">')[2].partition("</pre>")[0]
+    text = ""
+    for k in range(3):  # a busy machine may end the visit before the frame is loaded
+        dom, _ = visit(frame, folder / f"profile{width}-{k}")
+        text = dom.rpartition('<pre id="found">')[2].partition("</pre>")[0]
+        if text:
+            break
     return json.loads(html.unescape(text))
+
+
+def printed(page: Path, folder: Path) -> list[str]:
+    """The text of each page on paper; skips the test without Poppler."""
+    if shutil.which("pdftotext") is None:
+        pytest.skip("no pdftotext")
+    pdf, text = folder / "page.pdf", folder / "page.txt"
+    visit(page, folder / "print", "--no-pdf-header-footer", f"--print-to-pdf={pdf}")
+    subprocess.run(["pdftotext", "-layout", pdf, text], check=True, timeout=60)
+    return text.read_text("utf-8").rstrip("\f").split("\f")

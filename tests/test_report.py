@@ -17,6 +17,8 @@ import pytest
 
 from nirbridge import Deployment, Refused, XyloConfig, convert, read
 from nirbridge.diagnostics import RULES
+from nirbridge.report.evidence import Sample, Spikes, Trace
+from nirbridge.report.figures import spikes
 from nirbridge.report.page import html
 from nirbridge.report.story import RANDOM, gather
 from tests.conftest import EXAMPLES, GRAPHS
@@ -330,12 +332,41 @@ def test_a_large_network_and_a_long_raster() -> None:
     text = html(gather(deployment, raster))
     assert len(text.encode()) < 3_000_000
     page = Page(text).text
-    assert "Shown are the first 1,000 of 1,200 steps" in page
-    assert "One mark stands for up to 7 neurons and 3 steps" in page
+    assert "Shown are the first 400 of 1,200 steps" in page
+    assert "Of larger populations 160 neurons are shown, evenly spread" in page
+    assert "160 of 1,000" in page
     assert "One dot is the strongest of 3 × 3 weights" in page
 
 
-def test_plots() -> None:
+def test_marks_of_the_raster_are_spikes_not_pools_of_them() -> None:
+    """Shares of the three colours are those of the spikes, however many neurons there are."""
+    rng = np.random.default_rng(0)
+    chip, trained = (rng.random((2, 2000, 1000)) < 0.3).astype(np.uint8)
+    parts = (Spikes("hidden", "hidden", 0, chip, trained),)
+    (band,) = spikes.bands(Sample(0, 2000, 2000, 1e-3, parts, ()))
+    shown = [float(layer.marks.sum()) for layer in band.layers]
+    exact = [np.sum(chip & trained), np.sum(trained > chip), np.sum(chip > trained)]
+    for some, all_ in zip(shown, exact, strict=True):
+        assert abs(some / sum(shown) - all_ / sum(exact)) < 0.02
+
+
+def test_populations_that_are_drawn_together_have_a_name() -> None:
+    one = np.ones((5, 4), np.uint8)
+    parts = tuple(Spikes(f"n{k}", "hidden", 0, one, one) for k in range(12))
+    found = spikes.raster(Sample(0, 5, 5, 1e-3, parts, ()))
+    assert [text.get_text() for text in found.axes[0].texts] == ["hidden\n48"]
+
+
+def test_a_trace_of_one_step_is_seen() -> None:
+    one, none = np.ones(1), np.zeros(1, int)
+    states = Trace("n[0]", "why", "thresholds", 0, one, one, one, one, none, none)
+    found = spikes.trace(states, 1e-4)
+    lines = found.axes[0].get_lines()
+    assert all(line.get_marker() == "o" for line in lines[:2])
+    assert found.axes[0].get_xlim()[0] == 0
+
+
+def test_plots(tmp_path: Path) -> None:
     x, y = task(8)
     deployment = coarse()
     drift = deployment.check(x, y)
@@ -345,7 +376,11 @@ def test_plots() -> None:
     ]  # fmt: skip
     for plot in plots:
         figure = plot()
-        figure.draw_without_rendering()
+        picture, how = figure._repr_png_()  # what a notebook asks for: pyplot is not imported
+        assert picture.startswith(b"\x89PNG")
+        sides = np.frombuffer(picture[16:24], ">u4").astype(int)  # of a PNG: width and height
+        assert np.abs(sides - 2 * np.array([how["width"], how["height"]])).max() <= 1
+        figure.savefig(tmp_path / "f.svg")
         assert figure.axes
     assert [len(plot().axes) for plot in plots[2:]] == [2, 1]  # hidden and output; output only
 

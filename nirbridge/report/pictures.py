@@ -6,14 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from nirbridge.mapping.lift import chip_dynamics
+from nirbridge.report import captions
 from nirbridge.report.drawing import draw
-from nirbridge.report.evidence import Sample, Trace
+from nirbridge.report.evidence import Sample
 from nirbridge.report.figures import budget, chip, rounding, spikes
 from nirbridge.report.figures.style import to_svg
 from nirbridge.report.rounding import decays, weight_groups
 from nirbridge.report.story import Story
 from nirbridge.report.templates import trusted
-from nirbridge.report.units import counted, percent, visible
+from nirbridge.report.units import counted, percent, points, visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,15 +27,16 @@ DRAWN = 24  # boxes of a drawing on the page
 
 @dataclass(frozen=True)
 class Picture:
-    """SVG for the page, and its caption."""
+    """SVG for the page, and its caption; ``note``: what else there is to say."""
 
     svg: Any
     caption: str
+    note: str = ""
 
 
-def _picture(key: str, figure: Figure, caption: str) -> Picture:
-    caption = visible(caption)
-    return Picture(trusted(to_svg(figure, key, caption)), caption)
+def _picture(key: str, figure: Figure, caption: str, gist: str) -> Picture:
+    """``gist``: what the figure shows, for those who cannot see it."""
+    return Picture(trusted(to_svg(figure, key, visible(gist))), visible(caption))
 
 
 def budget_picture(story: Story) -> Picture:
@@ -41,7 +46,9 @@ def budget_picture(story: Story) -> Picture:
         "What each change on the way to the chip costs: samples that were still decided as by the "
         f"trained network before it, and no longer after it. All together: {total}."
     )
-    return _picture("budget", budget.budget(story.drift), caption)
+    costs = "; ".join(f"{rung.adds}: {points(rung.loss)}" for rung in story.drift.rungs[1:])
+    gist = f"Percentage points of decisions that each change costs. {costs}. All together: {total}."
+    return _picture("budget", budget.budget(story.drift), caption, gist)
 
 
 def drawing(story: Story, after: bool) -> Picture:
@@ -52,50 +59,24 @@ def drawing(story: Story, after: bool) -> Picture:
     svg = draw(
         graph,
         marks=story.marks if after else None,
-        dt=d.config.dt,
+        how=chip_dynamics(d.config.dt) if after else d.dynamics,
         limit=DRAWN,
         populations=after,
         title=title,
         standalone=False,
     )
-    return Picture(trusted(svg), title)
+    words = captions.after_words if after else captions.before_words
+    return Picture(trusted(svg), title, words(story))
 
 
 def sample_pictures(sample: Sample) -> Iterator[Picture]:
     """The raster of a sample, then the traces of its chosen neurons."""
     key = f"s{sample.number}"
-    yield _picture(f"{key}-raster", spikes.raster(sample), _raster_words(sample))
+    raster, words = spikes.raster(sample), captions.raster_words(sample)
+    yield _picture(f"{key}-raster", raster, words, captions.raster_gist(sample))
     for k, trace in enumerate(sample.traces):
-        yield _picture(f"{key}-t{k}", spikes.trace(trace, sample.dt), _trace_words(trace))
-
-
-def _raster_words(sample: Sample) -> str:
-    words = [
-        "Steps with at least one spike; one row per neuron. The chip's answer is moved back by its "
-        "latency. Relays, which only repeat others, are left out."
-    ]
-    many = spikes.sharing(sample)
-    if many:
-        words.append(f"One mark stands for {many}, and is set if any of them spikes.")
-    if sample.steps < sample.of_steps:
-        words.append(f"Shown are the first {sample.steps:,} of {sample.of_steps:,} steps.")
-    if not any(s.role == "output" for s in sample.spikes):
-        words.append("The outputs are read by their membranes, and send no spikes.")
-    return " ".join(words)
-
-
-def _trace_words(trace: Trace) -> str:
-    after = ["States after the reset, in thresholds", "dashed: the threshold", "ticks: its spikes"]
-    if trace.unit != "thresholds":
-        after = [f"Read by its membrane, in {trace.unit}"]
-    if trace.latency:
-        after.append(f"moved back by {counted(trace.latency, 'step')}")
-    words = [f"{trace.name}, {trace.why}.", "; ".join(after) + "."]
-    if trace.trained_membrane is None:
-        words.append("The trained network has no such state.")
-    elif trace.trained_current is None:
-        words.append("The trained neuron has no synapse, hence no current to compare.")
-    return " ".join(words)
+        drawn, words = spikes.trace(trace, sample.dt), captions.trace_words(trace)
+        yield _picture(f"{key}-t{k}", drawn, words, captions.trace_gist(trace))
 
 
 def map_picture(story: Story) -> Picture:
@@ -109,8 +90,11 @@ def map_picture(story: Story) -> Picture:
     )
     caption = (
         f"The {limit:,} hidden neurons of {story.chip_title} by number, from left to right and "
-        f"top to bottom; {place.n_hidden:,} are in use. Numbers are those of the table."
+        f"top to bottom; {place.n_hidden:,} are in use. Numbers are those of the table"
     )
+    columns = chip.map_columns(max(limit, place.n_hidden, 1))
+    spots = [chip.number_spot(p.first, p.size, columns, k) for k, p in enumerate(place.hidden, 1)]
+    caption += "; too small for one are some." if None in spots else "."
     if takes:
         caption += f" In the solid frame: the first {takes}, which alone can take input."
     if drives:
@@ -118,20 +102,37 @@ def map_picture(story: Story) -> Picture:
             f" In the dashed frame: the last {drives} of those in use, which alone can drive "
             "outputs."
         )
-    return _picture("map", chip.neuron_map(place, limit, takes, drives), caption)
+    ids = [f"{p.name} {p.first} to {p.first + p.size - 1}" for p in place.hidden if p.size]
+    told = captions.listed(ids)
+    gist = f"Hidden neurons {told}; {limit - place.n_hidden:,} of {limit:,} are free."
+    return _picture("map", chip.neuron_map(place, limit, takes, drives), caption, gist)
 
 
 def matrix_picture(story: Story) -> Picture:
     """The matrix of all weights."""
     config, place = story.deployment.config, story.deployment.placement
     side = chip.block_size((config.n_in + config.n_hidden, config.n_hidden + config.n_out))
-    shared = f" One dot is the strongest of {side} × {side} weights." if side > 1 else ""
     caption = (
-        "All weights on the chip: rows send, columns receive; orange excites, blue inhibits, the "
-        "fuller the stronger. Of the two synapses of a neuron the stronger one is shown. Top: from "
-        f"the inputs; right: to the outputs; between: recurrent.{shared}"
+        "All weights on the chip: rows send, columns receive; orange excites, blue inhibits; the "
+        "ink grows with the square root of the weight, so that small ones are seen. Top: from "
+        "the inputs; right: to the outputs; between: recurrent."
     )
-    return _picture("matrix", chip.matrix(config, place), caption)
+    two = chip.two_synapses(config)
+    if two:
+        caption += (
+            f" {counted(two, 'connection')} have a weight on both synapses of a neuron: the "
+            "stronger is shown."
+        )
+    if side > 1:
+        caption += f" One dot is the strongest of {side} × {side} weights."
+    blocks = (
+        ("input to hidden", config.weights_in),
+        ("hidden to hidden", config.weights_rec),
+        ("hidden to output", config.weights_out),
+    )
+    said = [f"{name} {np.count_nonzero(w):,} of {w.size:,}" for name, w in blocks]
+    gist = f"Weights other than 0: {'; '.join(said)}."
+    return _picture("matrix", chip.matrix(config, place), caption, gist)
 
 
 def rounding_pictures(story: Story) -> Iterator[Picture]:
@@ -143,17 +144,8 @@ def rounding_pictures(story: Story) -> Iterator[Picture]:
             "Weights with the chip's decays, before they were rounded to 8 bits and after. The "
             "vertical axis is logarithmic. Weights that are 0 before and after are left out."
         )
-        yield _picture("weights", rounding.weights(groups), caption)
+        yield _picture("weights", rounding.weights(groups), caption, captions.weights_gist(groups))
     found = decays(d)
     if found:
-        caption = (
-            "Time constants as they act, −dt/ln(factor per step), one mark per value, its area "
-            "growing with the number of neurons. Grey lines: those that bit shifts can make. "
-            "Dashed: unchanged."
-        )
-        if any(each.kind == "second synapse" for each in found):
-            caption += (
-                " Membrane and both synapses of a neuron were fitted together, so that its answer "
-                "to a spike is near the trained one; single time constants may lie far apart."
-            )
-        yield _picture("decays", rounding.decays(found, d.config.dt), caption)
+        picture = rounding.decays(found, d.config.dt)
+        yield _picture("decays", picture, captions.decay_words(story), captions.decay_gist(found))

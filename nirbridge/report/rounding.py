@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.dynamics import Dynamics
-from nirbridge.graph.nodes import kind
+from nirbridge.graph.inline import inline
+from nirbridge.graph.nodes import kind, shape_of
 from nirbridge.graph.topology import Topology
 from nirbridge.mapping.lift import chip_dynamics
 from nirbridge.mapping.place import chip_links, synapses
+from nirbridge.report.acting import acting
 
 if TYPE_CHECKING:
     from nirbridge.deployment import Deployment
@@ -21,14 +24,17 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 MATRICES = ("input to hidden", "hidden to hidden", "hidden to output")
-NO_MEMORY = 0.1  # steps: a shorter time constant stands for none
 
 
 @dataclass(frozen=True, eq=False)
 class WeightGroup:
-    """All weights of one of the chip's matrices that are not 0 both before and after."""
+    """All weights of one of the chip's matrices that are not 0 both before and after.
+
+    ``unit``: what a weight of 1 adds per spike.
+    """
 
     title: str
+    unit: str
     before: Array
     after: Array
 
@@ -64,14 +70,16 @@ class Decay:
 
 
 def weight_groups(deployment: Deployment) -> tuple[WeightGroup, ...]:
-    """Weights by the chip's matrix, in thresholds (volts for readouts) per spike."""
-    parts: dict[str, list[tuple[Array, Array]]] = {name: [] for name in MATRICES}
-    for _, matrix, before, after in _links(deployment):
+    """Weights by the chip's matrix, in thresholds per spike, or volts for readouts."""
+    readouts = {p.name for p in deployment.placement.outputs if p.readout}
+    parts: dict[tuple[str, str], list[tuple[Array, Array]]] = {}
+    for _, target, matrix, before, after in _links(deployment):
         used = (before != 0) | (after != 0)
-        parts[matrix].append((before[used], after[used]))
+        unit = "volts" if target in readouts else "thresholds"
+        parts.setdefault((matrix, unit), []).append((before[used], after[used]))
     return tuple(
-        WeightGroup(name, *(np.concatenate(side) for side in zip(*pairs, strict=True)))
-        for name, pairs in parts.items()
+        WeightGroup(name, unit, *(np.concatenate(side) for side in zip(*pairs, strict=True)))
+        for (name, unit), pairs in sorted(parts.items(), key=lambda p: MATRICES.index(p[0][0]))
         if sum(len(b) for b, _ in pairs)
     )
 
@@ -79,7 +87,7 @@ def weight_groups(deployment: Deployment) -> tuple[WeightGroup, ...]:
 def weight_rows(deployment: Deployment) -> tuple[WeightRow, ...]:
     """The same as figures, matrix by matrix; those that are empty are left out."""
     rows = []
-    for name, matrix, before, after in _links(deployment):
+    for name, _, matrix, before, after in _links(deployment):
         size = float(np.sqrt(np.mean(before**2))) if before.size else 0.0
         if not before.any() and not after.any():
             continue
@@ -98,8 +106,8 @@ def weight_rows(deployment: Deployment) -> tuple[WeightRow, ...]:
     return tuple(rows)
 
 
-def _links(deployment: Deployment) -> list[tuple[str, str, Array, Array]]:
-    """Node, matrix of the chip, and weights (out, in) with the chip's decays, exact and rounded."""
+def _links(deployment: Deployment) -> list[tuple[str, str, str, Array, Array]]:
+    """Node, what it feeds, matrix, and weights (out, in) with the chip's decays, exact, rounded."""
     graph, place = deployment.lowered, deployment.placement
     outputs = {p.name for p in place.outputs}
     found = []
@@ -112,40 +120,53 @@ def _links(deployment: Deployment) -> list[tuple[str, str, Array, Array]]:
         else:
             matrix = MATRICES[0 if kind(graph.nodes[link.source]) == "Input" else 1]
         before, after = (np.asarray(node.weight, np.float64) for node in nodes if node is not None)
-        found.append((link.name, matrix, before, after))
+        found.append((link.name, link.target, matrix, before, after))
     return found
 
 
 def decays(deployment: Deployment) -> tuple[Decay, ...]:
-    """Time constants of every population but relays, before (as trained) and after."""
-    how = Dynamics.of(deployment.lowered) or deployment.dynamics
+    """Time constants of every population as they were trained, and as the chip has them.
+
+    What the rewrite made (relays, the synapses that it gives to neurons without, or a second one)
+    was never trained, and is left out.
+    """
+    source = inline(deployment.source)
     chip = chip_dynamics(deployment.config.dt)
-    sides = ((deployment.lowered, how), (deployment.deployed, chip))
     topology = Topology(deployment.lowered)
     found = []
     for p in deployment.placement.populations:
-        if p.relay:
+        if p.name not in source.nodes:
             continue
         names = synapses(deployment.lowered, topology, p.name)
-        states: list[tuple[str, str, tuple[str, ...]]] = [("membrane", p.name, ("tau", "tau_mem"))]
-        if names:
-            kinds = ("synapse", "second synapse")
-            states += [(k, n, ("tau",)) for k, n in zip(kinds, names, strict=False)]
-        else:
-            states.append(("synapse", p.name, ("tau_syn",)))
-        for what, name, fields in states:
-            before, after = (_effective(g.nodes.get(name), fields, h) for g, h in sides)
-            keeps = (before > 0) & (after > 0) if len(before) == len(after) else np.zeros(0, bool)
+        for what, name, old, field in _states(source, p.name, names):
+            node, lifted = source.nodes[old], deployment.deployed.nodes[name]
+            before = _acting(node, field, deployment.dynamics.override(node))
+            before = before if p.kept is None else before[list(p.kept)]
+            after = _acting(lifted, field, chip)
+            keeps = (before > 0) & (after > 0)
             if keeps.any():
                 found.append(Decay(p.name, what, before[keeps], after[keeps]))
     return tuple(found)
 
 
-def _effective(node: nir.NIRNode | None, fields: tuple[str, ...], how: Dynamics) -> Array:
-    """Time constants as they act, 0 for none; empty if the node has no such field."""
-    values: Any = next((getattr(node, f) for f in fields if hasattr(node, f)), ())
-    factor = how.factor(np.asarray(values, np.float64))
-    positive = factor > 0
-    tau = np.zeros(factor.shape)
-    tau[positive] = -how.dt / np.log(np.minimum(factor[positive], 1 - 1e-15))
-    return np.where(tau < NO_MEMORY * how.dt, 0.0, tau)
+def _states(
+    source: nir.NIRGraph, name: str, names: list[str]
+) -> Iterator[tuple[str, str, str, str]]:
+    """States of a population that were trained: kind, node on the chip, node as given, field."""
+    yield "membrane", name, name, "tau_mem"
+    trained = hasattr(source.nodes[name], "tau_syn")
+    if trained and not names:
+        yield "synapse", name, name, "tau_syn"
+    for k, (what, synapse) in enumerate(zip(("synapse", "second synapse"), names, strict=False)):
+        if synapse in source.nodes:
+            yield what, synapse, synapse, "tau"
+        elif trained and k == 0:
+            yield what, synapse, name, "tau_syn"
+
+
+def _acting(node: nir.NIRNode, field: str, how: Dynamics) -> Array:
+    """Time constants as they act, for each neuron; 0 for none. A node may have ``tau`` alone."""
+    values: Any = getattr(node, field, None)
+    values = getattr(node, "tau", None) if values is None else values
+    found = np.zeros(1) if values is None else acting(values, how).ravel()
+    return np.broadcast_to(found, int(np.prod(shape_of(node)))) if found.size == 1 else found

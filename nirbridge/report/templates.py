@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from nirbridge.report.figures.style import over
 from nirbridge.report.units import counted, percent, seconds, visible
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"counted": counted, "percent": percent, "seconds": seconds}
+    environment.filters["over"] = over
     return environment
 
 

@@ -2,20 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import nir
 import numpy as np
 
+from nirbridge.dynamics import Dynamics
 from nirbridge.graph.nodes import SPIKING, TIME_CONSTANTS, is_neuron, kind, parameters, shape_of
 from nirbridge.graph.shapes import Shape
-from nirbridge.report.units import seconds, size, spread
+from nirbridge.report.acting import acting, remembered
+from nirbridge.report.units import seconds, short, size, spread
 
 Shapes = Mapping[str, tuple[Shape, Shape]]
 
 SYMBOLS = {"tau": "τ", "tau_mem": "τ mem", "tau_syn": "τ syn"}
-NO_MEMORY = 0.1  # of a step: a shorter time constant leaves nothing from one step to the next
+NAMED = 3  # names that a folded box tells
+
+
+@dataclass(frozen=True)
+class Tau:
+    """Time constants of one state: the least and the largest, in seconds; 0 for no memory."""
+
+    symbol: str
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        if not self.high:
+            return f"{self.symbol}: no memory"
+        if not self.low:
+            return f"{self.symbol} up to {_rounded(self.high)}"
+        return f"{self.symbol} {spread((self.low, self.high), _rounded)}"
+
+
+def _rounded(duration: float) -> str:
+    return seconds(float(f"{duration:.3g}"))
+
+
+def joined(taus: Iterable[Tau]) -> tuple[Tau, ...]:
+    """One range for each symbol."""
+    found: dict[str, Tau] = {}
+    for tau in taus:
+        old = found.get(tau.symbol, tau)
+        found[tau.symbol] = Tau(tau.symbol, min(old.low, tau.low), max(old.high, tau.high))
+    return tuple(found.values())
 
 
 @dataclass(frozen=True)
@@ -23,21 +55,39 @@ class Box:
     """One node, or several that are drawn as one.
 
     ``role``: ``end`` (Input, Output), ``neuron`` (spikes), ``filter`` (a state, but no spikes),
-    ``map`` (no state), ``group``. ``kind`` is the NIR type of a single node. ``lines`` are
-    written below ``name``, ``mark`` above it. ``inner``: what is drawn inside. ``loops``: ways
-    from each neuron to itself. ``nodes``: the NIR nodes that it stands for.
+    ``map`` (no state), ``group``. ``kind`` is the NIR type of a single node. Below ``name`` stand
+    ``what`` (type and shape), ``lines`` and ``taus``, above it ``mark``. ``others``: names of
+    further nodes that it stands for. ``inner``: what is drawn inside. ``loops``: ways from each
+    neuron to itself. ``nodes``: how many NIR nodes it stands for.
     """
 
     name: str
     role: str
     kind: str = ""
+    what: str = ""
     lines: tuple[str, ...] = ()
+    taus: tuple[Tau, ...] = ()
+    others: tuple[str, ...] = ()
     mark: str = ""
     inner: View | None = None
     loops: int = 0
     nodes: int = 1
     neurons: int = 0
     one_to_one: bool = False
+
+    @property
+    def text(self) -> tuple[str, ...]:
+        """What is written below the name."""
+        first = (self.what,) if self.what else ()
+        others = (f"and {named(self.others)}",) if self.others else ()
+        return (*first, *self.lines, *map(str, self.taus), *others)
+
+
+def named(names: tuple[str, ...]) -> str:
+    """Some names, or the first and how many more."""
+    if len(names) < NAMED:
+        return ", ".join(short(n, 18) for n in names)
+    return f"{short(names[0], 18)} and {len(names) - 1} more"
 
 
 @dataclass(frozen=True)
@@ -71,83 +121,89 @@ class View:
         return sum(b.nodes for b in self.boxes.values())
 
 
-def view(
-    graph: nir.NIRGraph,
-    shapes: Shapes,
-    marks: Mapping[str, str] | None = None,
-    dt: float | None = None,
-    path: str = "",
-) -> View:
-    """Each node as a box, nested graphs as boxes with boxes in them.
+@dataclass(frozen=True)
+class Known:
+    """What is known of a graph beside its nodes.
 
-    Parameters
-    ----------
-    graph
-        A graph that was verified.
-    shapes
-        Of the flat graph (:func:`nirbridge.graph.shapes.infer`), by dotted name.
-    marks
-        A word on some nodes, by dotted name.
-    dt
-        Time step in seconds, if known: what is much shorter is no memory at all.
-    path
-        Dotted name of this level, with a dot at its end.
-
+    ``shapes``: of the flat graph (:func:`nirbridge.graph.shapes.infer`), by dotted name.
+    ``marks``: a word on some nodes, by dotted name. ``dt``: time step in seconds, if known: what
+    is much shorter is no memory at all. ``how``: stepping under which time constants are written
+    as they act, not as they stand in the graph.
     """
-    boxes, outgoing = {}, {}
-    for name in sorted(graph.nodes):
-        node, full = graph.nodes[name], path + name
+
+    shapes: Shapes
+    marks: Mapping[str, str]
+    dt: float | None = None
+    how: Dynamics | None = None
+
+    def signal(self, node: nir.NIRNode, full: str) -> Shape | None:
+        """Shape of what a node sends; nested graphs send what their only Output does."""
         if isinstance(node, nir.NIRGraph):
-            inner = view(node, shapes, marks, dt, f"{full}.")
+            ends = [n for n, x in node.nodes.items() if kind(x) == "Output"]
+            return self.signal(node.nodes[ends[0]], f"{full}.{ends[0]}") if len(ends) == 1 else None
+        found = self.shapes.get(full, ((), None))[1]
+        if found is None and kind(node) in ("Input", "Output"):  # nested ones are not in the flat
+            (own,) = node.input_type.values()
+            return None if own is None else tuple(int(n) for n in np.atleast_1d(own))
+        return found
+
+
+def view(graph: nir.NIRGraph, known: Known, path: str = "") -> View:
+    """Each node of a verified graph as a box, nested graphs as boxes with boxes in them.
+
+    ``path`` is the dotted name of this level, with a dot at its end.
+    """
+    boxes, signals = {}, {}
+    for name in sorted(graph.nodes, key=natural):
+        node, full = graph.nodes[name], path + name
+        signals[name] = known.signal(node, full)
+        if isinstance(node, nir.NIRGraph):
+            inner = view(node, known, f"{full}.")
             count = sum(b.neurons for b in inner.boxes.values())
             boxes[name] = Box(name, "group", inner=inner, nodes=inner.nodes, neurons=count)
-            outgoing[name] = _exit(node, full, shapes)
         else:
-            boxes[name] = _box(name, node, shapes.get(full), (marks or {}).get(full, ""), dt)
-            outgoing[name] = shapes.get(full, ((), None))[1]
+            boxes[name] = _box(name, node, full, known)
     wires = []
-    for a, b in sorted(set(graph.edges)):
+    for a, b in sorted(set(graph.edges), key=lambda ends: [natural(end) for end in ends]):
         if a == b:
             boxes[a] = replace(boxes[a], loops=boxes[a].loops + 1)
         else:
-            wires.append(Wire(a, b, "" if outgoing[a] is None else size(outgoing[a] or ())))
+            shape = signals[a]
+            wires.append(Wire(a, b, "" if shape is None else size(shape)))
     return View(boxes, tuple(wires))
 
 
-def _exit(graph: nir.NIRGraph, path: str, shapes: Shapes) -> Shape | None:
-    """Shape of what a nested graph sends, if it has one Output."""
-    ends = [n for n, x in graph.nodes.items() if kind(x) == "Output"]
-    if len(ends) != 1:
-        return None
-    own = tuple(int(n) for n in np.atleast_1d(graph.nodes[ends[0]].input_type["input"]))
-    return shapes.get(f"{path}.{ends[0]}", ((), own))[1]
+def natural(name: str) -> tuple[tuple[str, int, str], ...]:
+    """Sorts names as people do: n2 before n10."""
+    parts = re.findall(r"(\D*)(\d*)", name, re.ASCII)
+    return tuple((text, int(digits or 0), digits) for text, digits in parts)
 
 
-def _box(
-    name: str, node: nir.NIRNode, shape: tuple[Shape, Shape] | None, mark: str, dt: float | None
-) -> Box:
-    word = kind(node)
+def _box(name: str, node: nir.NIRNode, full: str, known: Known) -> Box:
+    word, mark, shape = kind(node), known.marks.get(full, ""), known.shapes.get(full)
     if word in ("Input", "Output"):
-        return Box(name, "end", word, (f"{word} {size(shape[1])}" if shape else word,), mark)
+        own = known.signal(node, full)
+        return Box(name, "end", word, word if own is None else f"{word} {size(own)}", mark=mark)
     if is_neuron(node):
         role = "neuron" if word in SPIKING else "filter"
-        lines = (f"{word}, {size(shape_of(node))}", *_taus(node, dt))
-        return Box(name, role, word, lines, mark, neurons=int(np.prod(shape_of(node))))
-    return Box(name, "map", word, _map_lines(node, shape), mark, one_to_one=_one_to_one(node))
+        what, count = f"{word}, {size(shape_of(node))}", int(np.prod(shape_of(node)))
+        return Box(name, role, word, what, taus=_taus(node, known), mark=mark, neurons=count)
+    what, *lines = _map_lines(node, shape)
+    return Box(name, "map", word, what, tuple(lines), mark=mark, one_to_one=_one_to_one(node))
 
 
-def _taus(node: nir.NIRNode, dt: float | None) -> tuple[str, ...]:
-    known = parameters(node)
-    names = [name for name in TIME_CONSTANTS if name in known and np.size(known[name])]
+def _taus(node: nir.NIRNode, known: Known) -> tuple[Tau, ...]:
+    values = parameters(node)
     own = {**SYMBOLS, "tau": "τ mem"} if kind(node) in SPIKING else SYMBOLS
-    return tuple(tau_line(own[name], known[name], dt) for name in reversed(names))
-
-
-def tau_line(symbol: str, tau: object, dt: float | None) -> str:
-    """``τ mem 1.2 ms``, or that nothing is kept from step to step."""
-    if dt is not None and np.max(np.asarray(tau, np.float64)) < NO_MEMORY * dt:
-        return f"{symbol}: no memory"
-    return f"{symbol} {spread(tau, lambda x: seconds(float(f'{x:.3g}')))}"
+    found = []
+    for name in reversed(TIME_CONSTANTS):
+        if name in values and np.size(values[name]):
+            if known.how is None:
+                tau = remembered(values[name], known.dt)
+            else:
+                tau = acting(values[name], known.how.override(node))
+            found.append(Tau(own[name], float(tau.min()), float(tau.max())))
+    return tuple(found)
 
 
 def _map_lines(node: nir.NIRNode, shape: tuple[Shape, Shape] | None) -> tuple[str, ...]:
@@ -163,7 +219,7 @@ def _map_lines(node: nir.NIRNode, shape: tuple[Shape, Shape] | None) -> tuple[st
     if word in ("Conv1d", "Conv2d") and np.any(np.asarray(node.stride) != 1):
         return first, f"stride {size(tuple(np.atleast_1d(node.stride).tolist()))}"
     if word == "Delay":
-        return first, tau_line("delay", node.delay, None)
+        return first, f"delay {spread(node.delay, _rounded)}"
     if word == "Affine":
         return first, "with biases"
     return (first,)

@@ -2,52 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from nirbridge.report.drawing.boxes import Box, View, Wire
+from nirbridge.report.drawing.alike import alike, repeated
+from nirbridge.report.drawing.boxes import Box, View, Wire, joined
+from nirbridge.report.drawing.groups import grouped, inside, summary, unnamed
 from nirbridge.report.drawing.layout import ranks
-from nirbridge.report.units import short
 
 LIMIT = 40  # boxes that can still be read at once
-NAMED = 3  # names that a folded box tells
+ACROSS = 10  # boxes side by side
 
 
 def folded(whole: View, limit: int = LIMIT, populations: bool = False) -> View:
-    """The view, folded as little as needed to have at most ``limit`` boxes.
+    """The view, folded as little as needed to have at most ``limit`` boxes, Input and Output apart.
 
     ``populations``: fold synapses into their neurons and parallel maps into one in any case, as
-    the chip has them. Further: maps as wires, nested graphs closed, dotted names as groups, and
-    at last every layer as one box.
+    the chip has them. Further: equal boxes side by side as one, equal blocks in a row as one, maps
+    as wires (and blocks again), nested graphs closed, dotted names as groups, and at last every
+    layer as one box.
+    More than ACROSS boxes side by side are folded in any case.
     """
-    if not populations and whole.count <= limit:
-        return whole
+    if populations:
+        whole = as_populations(whole)
+    if widest(whole) > ACROSS:
+        whole = alike(whole)
     steps: tuple[Callable[[View], View], ...] = (
         as_populations,
+        alike,
+        repeated,
         maps_as_wires,
-        closed,
+        repeated,
+        lambda view: closed(view, limit),
         by_prefix,
         by_layer,
+        lambda view: _thinned(view, limit),
     )
     for step in steps:
+        if _size(whole) <= limit:
+            break
         whole = step(whole)
-        if whole.count <= limit:
-            return whole
-    return _thinned(whole, limit)
+    return _narrowed(whole)
 
 
-def _inside(view: View, step: Callable[[View], View]) -> View:
-    """The same with a step taken in all boxes that hold others."""
-    boxes = {
-        key: replace(box, inner=step(box.inner)) if box.inner else box
-        for key, box in view.boxes.items()
-    }
-    return View(boxes, view.wires)
+def _size(view: View) -> int:
+    """Boxes on all levels but the ends, which are never folded."""
+    return view.count - sum(box.role == "end" for box in view.boxes.values())
+
+
+def widest(view: View) -> int:
+    """Most boxes side by side, on any level."""
+    own = max(Counter(ranks(view).values()).values(), default=0)
+    return max([own, *(widest(b.inner) for b in view.boxes.values() if b.inner)])
 
 
 def as_populations(view: View) -> View:
     """Synapses in the boxes of their neurons, parallel maps as one, self-connections as loops."""
-    return _one_to_one(_parallel(_synapses(_inside(view, as_populations))))
+    return _one_to_one(_parallel(_synapses(inside(view, as_populations))))
 
 
 def _synapses(view: View) -> View:
@@ -62,17 +74,16 @@ def _synapses(view: View) -> View:
             if neuron.kind == "LIF" and neuron.neurons == box.neurons:
                 owner[key] = targets[0]
     for key in dict.fromkeys(owner.values()):
-        synapses = [k for k in owner if owner[k] == key]
-        lines = [line.replace("τ", "τ syn", 1) for k in synapses for line in boxes[k].lines[1:]]
+        synapses = [boxes.pop(k) for k in owner if owner[k] == key]
+        taus = [replace(tau, symbol="τ syn") for box in synapses for tau in box.taus]
+        old = boxes[key]
         many = f", {len(synapses)} synapses" if len(synapses) > 1 else ""
-        first, *rest = boxes[key].lines
         boxes[key] = replace(
-            boxes[key],
-            lines=(first + many, *rest, *lines),
-            nodes=boxes[key].nodes + len(synapses),
+            old,
+            what=old.what + many,
+            taus=(*old.taus, *taus),
+            nodes=old.nodes + len(synapses),
         )
-        for k in synapses:
-            del boxes[k]
     wires = dict.fromkeys(
         replace(w, target=owner.get(w.target, w.target))
         for w in view.wires
@@ -95,6 +106,11 @@ def _simple(view: View) -> dict[str, tuple[str, str]]:
     }
 
 
+def _without(boxes: dict[str, Box], wires: Sequence[Wire], gone: set[str]) -> View:
+    kept = {k: b for k, b in boxes.items() if k not in gone}
+    return View(kept, tuple(w for w in wires if not gone & {w.source, w.target}))
+
+
 def _parallel(view: View) -> View:
     """Maps between the same two boxes become one box."""
     between: dict[tuple[str, str], list[str]] = {}
@@ -108,44 +124,38 @@ def _parallel(view: View) -> View:
         old = boxes[first]
         boxes[first] = replace(
             old,
-            lines=(*old.lines, f"and {named([boxes[k].name for k in others])}"),
+            others=(*old.others, *(boxes[k].name for k in others)),
             nodes=old.nodes + sum(boxes[k].nodes for k in others),
             one_to_one=all(boxes[k].one_to_one for k in keys),
         )
         gone |= set(others)
-    kept = {k: b for k, b in boxes.items() if k not in gone}
-    return View(kept, tuple(w for w in view.wires if not gone & {w.source, w.target}))
-
-
-def named(names: list[str]) -> str:
-    """Some names, or the first and how many more."""
-    if len(names) <= NAMED - 1:
-        return ", ".join(short(n, 18) for n in names)
-    return f"{short(names[0], 18)} and {len(names) - 1} more"
+    return _without(boxes, view.wires, gone)
 
 
 def _one_to_one(view: View) -> View:
     """Connections of each neuron onto itself become a loop at the box."""
+    return _looped(view, lambda map_: map_.one_to_one)
+
+
+def _looped(view: View, which: Callable[[Box], bool]) -> View:
+    """Maps from a box to itself become a loop at it."""
     boxes, gone = dict(view.boxes), set()
     for key, (source, target) in _simple(view).items():
-        if source == target and boxes[key].one_to_one:
-            old = boxes[source]
-            more = boxes[key].nodes
+        if source == target and which(boxes[key]):
+            old, more = boxes[source], boxes[key].nodes
             boxes[source] = replace(old, loops=old.loops + more, nodes=old.nodes + more)
             gone.add(key)
-    kept = {k: b for k, b in boxes.items() if k not in gone}
-    return View(kept, tuple(w for w in view.wires if not gone & {w.source, w.target}))
+    return _without(boxes, view.wires, gone)
 
 
 def maps_as_wires(view: View) -> View:
     """Maps from one box to one become a wire with their names."""
-    view = _inside(view, maps_as_wires)
+    view = _looped(inside(view, maps_as_wires), lambda _: True)
     boxes, wires = dict(view.boxes), list(view.wires)
     for key in list(boxes):
         sources = [w for w in wires if w.target == key]
         targets = [w for w in wires if w.source == key]
-        simple = len(sources) == len(targets) == 1 and sources[0].source != key
-        if boxes[key].role != "map" or not simple:
+        if boxes[key].role != "map" or not len(sources) == len(targets) == 1:
             continue
         ends = (sources[0].source, targets[0].target)
         if ends[0] == ends[1] or any((w.source, w.target) == ends for w in wires):
@@ -159,67 +169,65 @@ def maps_as_wires(view: View) -> View:
     return View(boxes, tuple(wires))
 
 
-def closed(view: View) -> View:
-    """Nested graphs without what is in them."""
-    boxes = {
-        key: replace(box, inner=None, lines=_content(box.inner)) if box.inner else box
-        for key, box in view.boxes.items()
-    }
-    return View(boxes, view.wires)
+def closed(view: View, limit: int) -> View:
+    """Nested graphs without what is in them: inner ones first, the largest first, until it fits.
+
+    The last is the smallest that is enough; of equals the one that lies deepest.
+    """
+    while (over := _size(view) - limit) > 0:
+        sizes = _leaves(view)
+        if not sizes:
+            break
+        enough = {key: n for key, n in sizes.items() if n >= over}
+        size = min(enough.values()) if enough else max(sizes.values())
+        view = _shut(view, max((k for k, n in sizes.items() if n == size), key=len))
+    return view
 
 
-def _content(inner: View) -> tuple[str, ...]:
-    neurons = sum(b.neurons for b in inner.boxes.values())
-    return (f"{inner.nodes} nodes, {neurons} neurons",)
+def _leaves(view: View, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], int]:
+    """Boxes in each nested graph that has no open one in it, by the keys that lead to it."""
+    found: dict[tuple[str, ...], int] = {}
+    for key, box in view.boxes.items():
+        if box.inner:
+            found |= _leaves(box.inner, (*path, key)) or {(*path, key): box.inner.count}
+    return found
+
+
+def _shut(view: View, path: tuple[str, ...]) -> View:
+    first, *rest = path
+    box = view.boxes[first]
+    assert box.inner is not None
+    if rest:
+        new = replace(box, inner=_shut(box.inner, tuple(rest)))
+    else:
+        inner = list(box.inner.boxes.values())
+        lines = (*box.lines, *summary(inner, box.nodes, box.neurons))
+        taus = joined(tau for b in inner for tau in b.taus)
+        new = replace(box, inner=None, lines=lines, taus=taus)
+    return View({**view.boxes, first: new}, view.wires)
 
 
 def by_prefix(view: View) -> View:
     """Boxes that share the first part of a dotted name become one."""
-    first = {key: key.split(".")[0] for key in view.boxes}
-    return _grouped(view, first)
+    return grouped(view, {key: key.split(".")[0] for key in view.boxes})
 
 
 def by_layer(view: View) -> View:
     """Boxes at the same distance from the input become one."""
-    return _grouped(view, {key: f"layer {depth}" for key, depth in ranks(view).items()})
+    return grouped(view, {key: str(depth) for key, depth in ranks(view).items()}, unnamed)
 
 
 def _thinned(view: View, limit: int) -> View:
     """Runs of layers become one box, so many that ``limit`` boxes are left."""
-    depth = ranks(view)
+    depth = {k: d for k, d in ranks(view).items() if view.boxes[k].role != "end"}
     run = -(-(max(depth.values(), default=0) + 1) // limit)
-    group = {k: f"layers {d // run * run} to {d // run * run + run - 1}" for k, d in depth.items()}
-    return _grouped(view, group)
+    return grouped(view, {k: str(d // run) for k, d in depth.items()}, unnamed)
 
 
-def _grouped(view: View, group: dict[str, str]) -> View:
-    """Boxes of the same group as one box; wires within it disappear.
-
-    The group's key is that of its first box: its name may be one that the user has given.
-    """
-    members: dict[str, list[str]] = {}
-    for key, name in group.items():
-        members.setdefault(name, []).append(key)
-    boxes: dict[str, Box] = {}
-    owner: dict[str, str] = {}
-    for name, keys in members.items():
-        content = [view.boxes[k] for k in keys]
-        owner |= dict.fromkeys(keys, keys[0])
-        if len(content) == 1:
-            boxes[keys[0]] = content[0]
-            continue
-        nodes, neurons = sum(b.nodes for b in content), sum(b.neurons for b in content)
-        lines = (f"{nodes} nodes, {neurons} neurons", named([b.name for b in content]))
-        boxes[keys[0]] = Box(name, "group", lines=lines, nodes=nodes, neurons=neurons)
-    joined: dict[tuple[str, str], list[Wire]] = {}
-    for wire in view.wires:
-        ends = (owner[wire.source], owner[wire.target])
-        if ends[0] != ends[1]:
-            joined.setdefault(ends, []).append(wire)
-    wires = tuple(
-        replace(some[0], source=a, target=b)
-        if len(some) == 1
-        else Wire(a, b, f"{len(some)} connections")
-        for (a, b), some in joined.items()
-    )
-    return View(boxes, wires)
+def _narrowed(view: View) -> View:
+    """Of layers that are wider than ACROSS all boxes of the same role become one."""
+    view = inside(view, _narrowed)
+    depth = ranks(view)
+    wide = {d for d, n in Counter(depth.values()).items() if n > ACROSS}
+    group = {k: f"{view.boxes[k].role} {d}" for k, d in depth.items() if d in wide}
+    return grouped(view, group, unnamed) if group else view

@@ -51,7 +51,7 @@ class Route:
 class Layout:
     """Boxes and wires with their places, and the size of the whole."""
 
-    boxes: tuple[Placed, ...]
+    boxes: dict[str, Placed]
     routes: tuple[Route, ...]
     width: float
     height: float
@@ -90,15 +90,15 @@ def place(view: View) -> Layout:
     routes = _routes(view, chains, boxes, middle, tops, layers, sizes, back)
     right = max((middle[k] + width.get(k, LANE) / 2 for k in middle), default=0.0)
     right = max([right, *(_label_end(r) for r in routes)])
-    return Layout(tuple(boxes.values()), routes, right + MARGIN, height + MARGIN)
+    return Layout(boxes, routes, right + MARGIN, height + MARGIN)
 
 
 def _size(box: Box, inner: Layout | None) -> tuple[float, float]:
     """Width and height that the texts, and what is inside, need."""
-    texts = [text_width(box.name, BOLD), *(text_width(line, 11) for line in box.lines)]
+    texts = [text_width(box.name, BOLD), *(text_width(line, 11) for line in box.text)]
     texts.append(text_width(box.mark, 10))
     width = min(WIDE, max(NARROW, *texts) + 2 * PAD)
-    height = TITLE + LINE * (len(box.lines) + bool(box.mark)) + 2 * PAD - 4
+    height = TITLE + LINE * (len(box.text) + bool(box.mark)) + 2 * PAD - 4
     if inner is None:
         return width, height
     return max(width, inner.width + PAD), height + inner.height + PAD
@@ -111,7 +111,7 @@ def _back(view: View) -> set[tuple[str, str]]:
     for wire in view.wires:
         targets[wire.source].append(wire.target)
         fed.add(wire.target)
-    starts = sorted(view.boxes, key=lambda k: (k in fed, view.boxes[k].role != "end", k))
+    starts = sorted(view.boxes, key=lambda k: (k in fed, view.boxes[k].role != "end"))
     found: set[tuple[str, str]] = set()
     done: set[str] = set()
     for start in starts:

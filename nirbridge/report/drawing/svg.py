@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 import nir
 
 from nirbridge.dynamics import Dynamics
 from nirbridge.graph.inline import inline
 from nirbridge.graph.shapes import infer
-from nirbridge.report.drawing.boxes import View, view
+from nirbridge.report.drawing.boxes import Known, View, view
 from nirbridge.report.drawing.fold import LIMIT, folded
+from nirbridge.report.drawing.labels import Rect, Text, Way, placed_labels, way
 from nirbridge.report.drawing.layout import (
     BOLD,
     LINE,
@@ -24,7 +23,6 @@ from nirbridge.report.drawing.layout import (
     WIDE,
     Layout,
     Placed,
-    Route,
     place,
     text_width,
 )
@@ -45,17 +43,6 @@ SMALL = 320.0  # least width of a drawing, for its legend
 
 
 @dataclass(frozen=True)
-class Text:
-    """A line of text: its middle, its baseline, its class in the style sheet."""
-
-    x: float
-    y: float
-    words: str
-    style: str
-    full: str = ""
-
-
-@dataclass(frozen=True)
 class Shape:
     """A box as the template draws it."""
 
@@ -67,6 +54,7 @@ class Shape:
     role: str
     texts: tuple[Text, ...]
     loop: str
+    head: str
     tip: str
 
 
@@ -77,7 +65,7 @@ class Arrow:
     path: str
     head: str
     back: bool
-    label: Text | None
+    tip: str
 
 
 def draw(
@@ -85,6 +73,7 @@ def draw(
     *,
     marks: Mapping[str, str] | None = None,
     dt: float | None = None,
+    how: Dynamics | None = None,
     limit: int = LIMIT,
     populations: bool = False,
     title: str = "",
@@ -101,6 +90,9 @@ def draw(
     dt
         Time step in seconds, by default the one that the graph records: time constants much
         shorter are written as no memory.
+    how
+        Stepping under which time constants are written as they act
+        (:func:`nirbridge.report.acting.acting`), by default as they stand in the graph.
     limit
         Boxes beyond which the graph is folded.
     populations
@@ -117,22 +109,23 @@ def draw(
 
     """
     if dt is None:
-        how = Dynamics.of(graph)
-        dt = None if how is None else how.dt
+        recorded = Dynamics.of(graph)
+        dt = None if recorded is None else recorded.dt
     shapes, _ = infer(inline(graph))
-    whole = view(graph, shapes, marks, dt)
+    whole = view(graph, Known(shapes, marks or {}, dt, how))
     shown = folded(whole, limit, populations)
-    layout = place(shown)
-    note = ""
-    if shown.count < whole.count:
-        note = f"{whole.nodes} nodes in {shown.count} boxes"
     return render(
         "drawing/graph.svg.j2",
-        **_picture(layout, sorted(_roles(shown)), note),
+        **_picture(place(shown), sorted(_roles(shown)), _left_out(whole, shown)),
         title=title or "NIR graph",
         description=describe(shown),
         standalone=standalone,
     )
+
+
+def _left_out(whole: View, shown: View) -> str:
+    """How much is folded, if anything."""
+    return f"{whole.nodes} nodes in {shown.count} boxes" if shown.count < whole.count else ""
 
 
 def describe(shown: View) -> str:
@@ -141,7 +134,7 @@ def describe(shown: View) -> str:
     for key, box in shown.boxes.items():
         fed = [short(shown.boxes[w.target].name) for w in shown.wires if w.source == key]
         to = f" to {', '.join(fed)}" if fed else ""
-        said.append(f"{short(box.name)} ({', '.join(box.lines)}){to}")
+        said.append(f"{short(box.name)} ({', '.join(box.text)}){to}")
     return "; ".join(said)
 
 
@@ -154,8 +147,9 @@ def _picture(layout: Layout, roles: list[str], note: str) -> dict[str, object]:
     """What the template fills in."""
     width = max(layout.width, SMALL)
     shift = (width - layout.width) / 2
-    shapes, arrows = list(_shapes(layout, shift, 0)), list(_arrows(layout, shift, 0))
-    loops = any(a.back for a in arrows) or any(s.loop for s in shapes)
+    shapes, ways = list(_shapes(layout, shift, 0)), list(_ways(layout, shift, 0))
+    labels = placed_labels(ways, _taken(layout, shift, 0), width)
+    loops = any(w.back for w in ways) or any(s.loop for s in shapes)
     keys, y = _legend(roles, loops, width, layout.height + 10)
     if note:
         y += LINE
@@ -163,7 +157,8 @@ def _picture(layout: Layout, roles: list[str], note: str) -> dict[str, object]:
         "width": width,
         "height": y + MARGIN,
         "shapes": shapes,
-        "arrows": arrows,
+        "arrows": [_arrow(each) for each in ways],
+        "labels": labels,
         "keys": keys,
         "note": Text(MARGIN, y, note, "small") if note else None,
     }
@@ -171,17 +166,18 @@ def _picture(layout: Layout, roles: list[str], note: str) -> dict[str, object]:
 
 def _shapes(layout: Layout, dx: float, dy: float) -> Iterator[Shape]:
     """All boxes, outer ones first."""
-    for placed in layout.boxes:
+    for placed in layout.boxes.values():
         x, y = placed.x + dx, placed.y + dy
         box = placed.box
         radius = ROUND.get(box.role, placed.height / 2)
-        loop = _loop(x + placed.width, y + placed.height / 2) if box.loops else ""
-        tip = "\n".join([box.name, *box.lines])
+        side = (x + placed.width, y + placed.height / 2)
+        loop, head = _loop(*side) if box.loops else ("", "")
+        tip = "\n".join([box.name, *box.text])
         if box.loops:
-            tip += "\neach neuron also feeds itself"
-        yield Shape(
-            x, y, placed.width, placed.height, radius, box.role, _texts(placed, x, y), loop, tip
-        )
+            tip += "\nalso feeds itself"
+        texts = _texts(placed, x, y)
+        size = (placed.width, placed.height)
+        yield Shape(x, y, *size, radius, box.role, texts, loop, head, tip)
         if placed.inner:
             yield from _shapes(placed.inner, *_inner_place(placed, x, y))
 
@@ -196,7 +192,7 @@ def _texts(placed: Placed, x: float, y: float) -> tuple[Text, ...]:
     """Mark, name and lines, from top to bottom, cut to the width of the box."""
     box, middle = placed.box, x + placed.width / 2
     rows = [(box.mark, "mark")] if box.mark else []
-    rows += [(box.name, "name"), *((line, "line") for line in box.lines)]
+    rows += [(box.name, "name"), *((line, "line") for line in box.text)]
     texts, baseline = [], y + PAD - 3
     for words, style in rows:
         baseline += TITLE if style == "name" else LINE
@@ -214,60 +210,47 @@ def _cut(words: str, points: float, room: float) -> str:
     return short(words, most)
 
 
-def _loop(x: float, y: float) -> str:
-    """An arrow from the side of a box back to it."""
-    return f"M{x:.1f} {y - 9:.1f}c{LOOP} -10 {LOOP} 28 3 18"
+def _loop(x: float, y: float) -> tuple[str, str]:
+    """An arrow from the side of a box back to it: line and head."""
+    line = f"M{x:.1f} {y - 9:.1f}c{LOOP} -10 {LOOP} 28 6 18"
+    return line, f"M{x + 1:.1f} {y + 9:.1f}l7 -4v8z"
 
 
-def _arrows(layout: Layout, dx: float, dy: float) -> Iterator[Arrow]:
-    leaving = Counter(r.wire.source for r in layout.routes if not r.back)
-    arriving = Counter(r.wire.target for r in layout.routes)
-    returning = {r.wire.source for r in layout.routes if r.back}
-    labelled: set[str] = set()
-    for route in layout.routes:
-        source, words = route.wire.source, short(" · ".join(route.wire.via), 28)
-        at = "middle" if words else "start"
-        crowded = leaving[source] > 1 and route.wire.target in returning
-        if not words and not route.back and not crowded:
-            if leaving[source] > 1 and arriving[route.wire.target] == 1:
-                at = "end"
-            if at == "end" or source not in labelled:  # else another wire shows the same shape
-                words = route.wire.label
-                labelled.add(source)
-        yield _arrow(route, dx, dy, words, at)
-    for placed in layout.boxes:
-        if placed.inner:
-            yield from _arrows(placed.inner, *_inner_place(placed, placed.x + dx, placed.y + dy))
-
-
-def _arrow(route: Route, dx: float, dy: float, words: str, at: str) -> Arrow:
-    """The path, its head, and what is written at one of its ends or beside its longest part."""
-    points = [(x + dx, y + dy) for x, y in route.points]
-    sign = 1 if points[-1][1] > points[0][1] else -1
-    x, y = points[-1]
-    points[-1] = (x, y - 6 * sign)
-    path = f"M{points[0][0]:.1f} {points[0][1]:.1f}"
-    for (x0, y0), (x1, y1) in pairwise(points):
-        if abs(x0 - x1) < 0.05:
-            path += f"V{y1:.1f}"
+def _taken(layout: Layout, dx: float, dy: float) -> Iterator[Rect]:
+    """Where no words of wires may stand: boxes with their loops, and of open ones the heading."""
+    for placed in layout.boxes.values():
+        x, y = placed.x + dx, placed.y + dy
+        right, bottom = x + placed.width, y + placed.height
+        if placed.box.loops:
+            yield right, y, right + LOOP, bottom
+        if placed.inner is None:
+            yield x, y, right, bottom
         else:
-            bend = (y0 + y1) / 2
-            path += f"C{x0:.1f} {bend:.1f} {x1:.1f} {bend:.1f} {x1:.1f} {y1:.1f}"
-    head = f"M{x:.1f} {y:.1f}l-4 {-7 * sign}h8z"
-    style = "wire"
-    if at == "middle":
-        (x0, y0), (x1, y1) = max(pairwise(points), key=lambda p: abs(p[1][1] - p[0][1]))
-        spot = ((x0 + x1) / 2 + 5, (y0 + y1) / 2 + 3)
-    else:
-        spot, bend = (
-            ((points[0][0], points[0][1] + 13), points[1][0])
-            if at == "start"
-            else ((x, y - 8), points[-2][0])
-        )
-        left = bend > spot[0] + 1  # else the wire would run through it
-        spot = (spot[0] + (-5 if left else 5), spot[1])
-        style = "wire nirb-left" if left else "wire"
-    return Arrow(path, head, route.back, Text(*spot, words, style, words) if words else None)
+            left, top = _inner_place(placed, x, y)
+            yield x, y, right, top + MARGIN
+            yield from ((a, y, a + 2, bottom) for a in (x - 1, right - 1))
+            yield x, bottom - 2, right, bottom
+            yield from _taken(placed.inner, left, top)
+
+
+def _ways(layout: Layout, dx: float, dy: float) -> Iterator[Way]:
+    """All wires with their places in the whole drawing."""
+    names = {key: short(placed.box.name) for key, placed in layout.boxes.items()}
+    for route in layout.routes:
+        wire = route.wire
+        tip = f"{names[wire.source]} → {names[wire.target]}"
+        if wire.via or wire.label:
+            tip += f": {' · '.join(wire.via) or wire.label}"
+        yield way(route, dx, dy, (id(layout), wire.source), tip)
+    for placed in layout.boxes.values():
+        if placed.inner:
+            yield from _ways(placed.inner, *_inner_place(placed, placed.x + dx, placed.y + dy))
+
+
+def _arrow(found: Way) -> Arrow:
+    """The path and its head."""
+    (x, y), sign = found.points[-1], found.down
+    return Arrow(found.path, f"M{x:.1f} {y:.1f}l-4 {-7 * sign}h8z", found.back, found.tip)
 
 
 def _legend(

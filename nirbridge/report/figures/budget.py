@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
     from nirbridge.check.drift import Drift
 
+LABEL = 0.28  # of the span of all bars: room for a number beside one
 NARROW = 1.0  # percentage points that the axis spans at least
 
 
 def budget(drift: Drift) -> Figure:
     """A bar for each rung of the ladder: percentage points of decisions lost, or won back."""
-    from matplotlib.figure import Figure
+    from nirbridge.report.figures.shown import Figure
 
     rungs = drift.rungs[1:]
     losses = [100 * rung.loss for rung in rungs]
@@ -36,7 +37,7 @@ def budget(drift: Drift) -> Figure:
             x = loss + 0.02 * room * (-1 if loss < 0 else 1)
             axes.text(x, y, points(loss / 100), ha=side, va="center", fontsize=8.5, color=INK)
         axes.axvline(0, color=SOFT, lw=0.8)
-        axes.set_xlim(low - (0.18 * room if low < 0 else 0), high + 0.18 * room)
+        axes.set_xlim(low - (LABEL * room if low < 0 else 0), high + LABEL * room)
         axes.set_yticks(range(len(rungs)), [fill(rung.adds, 27) for rung in rungs])
         axes.invert_yaxis()
         axes.tick_params(axis="y", length=0)

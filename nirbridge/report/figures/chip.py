@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge.report.figures.style import HUES, INK, LINE, SOFT, WIDTH, styled
+from nirbridge.report.figures.style import HUES, INK, LINE, SOFT, WIDTH, over, styled
 from nirbridge.report.units import short
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from nirbridge.mapping.place import Placement
 
 PIXELS = 400  # of a matrix that is drawn, along each side
-FEWEST = 0.045  # share of an axis that a population needs for its name to be written there
+FEWEST = 0.045  # share of an axis that a label needs
+DIGITS = 50  # that fit side by side on the map
 POSITIVE, NEGATIVE = (209, 105, 14), (11, 111, 184)  # orange, blue
 
 
@@ -28,52 +29,79 @@ def neuron_map(placement: Placement, limit: int, takes: int = 0, drives: int = 0
     ``takes``: only so many, from the first, can take input; ``drives``: only so many, up to the
     last in use, can drive outputs; both 0 if all can. They are framed.
     """
-    from matplotlib.figure import Figure
-    from matplotlib.patches import PathPatch
-    from matplotlib.path import Path
+    from nirbridge.report.figures.shown import Figure
 
     limit = max(limit, placement.n_hidden, 1)
-    columns = int(np.clip(10 * round(np.sqrt(2.5 * limit) / 10), 10, 50))
+    columns = map_columns(limit)
     rows = -(-limit // columns)
     with styled():
         figure = Figure(figsize=(WIDTH, 0.55 + 4.1 * rows / columns), layout="constrained")
         axes = figure.add_subplot()
-        spare = np.arange(placement.n_hidden, limit)
-        groups = [(spare, LINE)]
-        groups += [
-            (np.arange(p.first, p.first + p.size), HUES[k % len(HUES)])
-            for k, p in enumerate(placement.hidden)
-        ]
-        for ids, colour in groups:
-            if len(ids):
-                x, y = (ids % columns) + 0.07, (ids // columns) + 0.07
-                corners = np.stack([x, y, x + 0.86, y, x + 0.86, y + 0.86, x, y + 0.86], axis=1)
-                four = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO]
-                path = Path(corners.reshape(-1, 2), np.tile(four, len(ids)))
-                axes.add_patch(PathPatch(path, fc=colour, ec="none"))
+        _cells(axes, np.arange(placement.n_hidden, limit), columns, LINE)
         for k, p in enumerate(placement.hidden):
-            if p.size > 3 * columns:
-                row = (p.first + p.size / 2) / columns
-                axes.text(columns / 2, row, str(k + 1), ha="center", va="center", color="white",
-                          fontsize=10, fontweight="bold")  # fmt: skip
+            hue = HUES[k % len(HUES)]
+            _cells(axes, np.arange(p.first, p.first + p.size), columns, hue)
+            spot = number_spot(p.first, p.size, columns, k + 1)
+            if spot is not None:
+                axes.text(*spot, str(k + 1), ha="center", va="center_baseline", color=over(hue),
+                          fontsize=10 if p.size > 3 * columns else 8, fontweight="bold",
+                          bbox={"fc": hue, "ec": "none", "pad": 0.8})  # fmt: skip
         last = placement.n_hidden
         if takes:
             axes.plot(*_frame(0, takes, columns).T, color=INK, lw=1.3, clip_on=False)
         if drives:
             frame = _frame(max(0, last - drives), last, columns)
             axes.plot(*frame.T, color=INK, lw=1.3, ls=(0, (2, 1.5)), clip_on=False)
-        axes.set_xlim(0, columns)
-        axes.set_ylim(rows, 0)
-        axes.set_aspect("equal")
-        axes.spines[:].set_visible(False)
-        step = max(1, rows // 5)
-        axes.set_yticks(
-            np.arange(0, rows, step) + 0.5, [str(r * columns) for r in range(0, rows, step)]
-        )
-        axes.set_xticks(np.arange(0, columns, 10) + 0.5, [f"+{c}" for c in range(0, columns, 10)])
-        axes.tick_params(length=0)
-        axes.set_ylabel("hidden neuron")
+        _map_axes(axes, rows, columns)
     return figure
+
+
+def map_columns(limit: int) -> int:
+    """Neurons in a row of the map."""
+    return int(np.clip(10 * round(np.sqrt(2.5 * limit) / 10), 10, 50))
+
+
+def _cells(axes: Axes, ids: NDArray[Any], columns: int, colour: str) -> None:
+    """A square for each neuron, all as one path."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    if len(ids):
+        x, y = (ids % columns) + 0.07, (ids // columns) + 0.07
+        corners = np.stack([x, y, x + 0.86, y, x + 0.86, y + 0.86, x, y + 0.86], axis=1)
+        four = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO]
+        path = Path(corners.reshape(-1, 2), np.tile(four, len(ids)))
+        axes.add_patch(PathPatch(path, fc=colour, ec="none"))
+
+
+def number_spot(first: int, size: int, columns: int, number: int) -> tuple[float, float] | None:
+    """Where on the map a population's number stands: in the row of which it has most.
+
+    None where it has too few neurons side by side for the digits.
+    """
+    ids = np.arange(first, first + size)
+    if not size:
+        return None
+    rows, counts = np.unique(ids // columns, return_counts=True)
+    wide = rows[counts == counts.max()]
+    row = int(wide[len(wide) // 2])
+    own = ids[ids // columns == row] % columns
+    if len(own) < len(str(number)) * columns / DIGITS:
+        return None
+    return float(own[0] + own[-1] + 1) / 2, row + 0.5
+
+
+def _map_axes(axes: Axes, rows: int, columns: int) -> None:
+    axes.set_xlim(0, columns)
+    axes.set_ylim(rows, 0)
+    axes.set_aspect("equal")
+    axes.spines[:].set_visible(False)
+    step = max(1, rows // 5)
+    ids = range(0, rows, step)
+    axes.set_yticks(np.arange(0, rows, step) + 0.5, [str(row * columns) for row in ids])
+    axes.set_xticks(np.arange(0, columns, 10) + 0.5, [f"+{c}" for c in range(0, columns, 10)])
+    axes.tick_params(length=0)
+    axes.set_ylabel("hidden neuron")
 
 
 def _frame(first: int, end: int, columns: int) -> NDArray[Any]:
@@ -92,7 +120,7 @@ def _frame(first: int, end: int, columns: int) -> NDArray[Any]:
 
 def matrix(config: XyloConfig, placement: Placement) -> Figure:
     """All weights: rows are what sends (inputs, hidden), columns what receives."""
-    from matplotlib.figure import Figure
+    from nirbridge.report.figures.shown import Figure
 
     n_in, n_hidden, n_out = config.n_in, config.n_hidden, config.n_out
     whole = np.zeros((n_in + n_hidden, n_hidden + n_out), np.int16)
@@ -106,8 +134,8 @@ def matrix(config: XyloConfig, placement: Placement) -> Figure:
     tall, wide = whole.shape
     with styled():
         height = float(np.clip(3.6 * tall / max(wide, 1), 1.6, 4.6))
-        figure = Figure(figsize=(WIDTH, height + 0.9), layout="constrained")
-        axes = figure.add_subplot()
+        figure = Figure(figsize=(WIDTH, height + 1.5), layout="constrained")
+        axes, scale = figure.subplots(2, 1, height_ratios=[height, 0.13])
         axes.imshow(_coloured(whole), extent=(0, wide, tall, 0), aspect="auto")
         for part, across in ((rows, False), (columns, True)):
             _bounds(axes, part, across)
@@ -118,7 +146,24 @@ def matrix(config: XyloConfig, placement: Placement) -> Figure:
         axes.set_xlabel("to")
         axes.set_ylabel("from")
         axes.xaxis.set_label_position("top")
+        _scale(scale, two_synapses(config) > 0)
     return figure
+
+
+def two_synapses(config: XyloConfig) -> int:
+    """Connections that have a weight on both synapses of a neuron; the drawing shows one."""
+    return sum(int((w != 0).all(axis=2).sum()) for w in (config.weights_in, config.weights_rec))
+
+
+def _scale(axes: Axes, two: bool) -> None:
+    """What ink which weight has."""
+    axes.imshow(_coloured(np.arange(-128, 128)[None]), extent=(-128, 128, 0, 1), aspect="auto")
+    axes.set_yticks([])
+    axes.set_xticks([-127, -64, -16, 0, 16, 64, 127])
+    axes.tick_params(length=2, labelsize=8)
+    axes.spines[:].set_visible(True)
+    axes.spines[:].set_color(LINE)
+    axes.set_xlabel("weight" + (" (of two synapses the stronger)" if two else ""))
 
 
 def _stronger(weights: NDArray[Any]) -> NDArray[Any]:
@@ -153,17 +198,33 @@ def _coloured(weights: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _bounds(axes: Axes, parts: list[tuple[str, int, int]], across: bool) -> None:
-    """A line between populations, and the names of those that are large enough."""
+    """A line between populations, and their names; small ones that are neighbours share a label."""
     total = sum(size for _, _, size in parts) or 1
-    ticks, names = [], []
+    least = total * FEWEST * (1.6 if across else 1)
+    labels: list[tuple[list[str], float, float]] = []
     for k, (name, first, size) in enumerate(parts):
         if k:
             (axes.axvline if across else axes.axhline)(first, color=LINE, lw=0.7)
-        if size / total >= FEWEST * (1.6 if across else 1):
-            ticks.append(first + size / 2)
-            names.append(short(name, 12))
+        names, start = [name], float(first)
+        if labels and size < least and labels[-1][2] - labels[-1][1] < least:
+            old, start, _ = labels.pop()
+            names = [*old, name]
+        labels.append((names, start, first + size))
+    middles, words, last = [], [], -np.inf
+    for names, start, end in labels:
+        middle = (start + end) / 2
+        if middle - last >= least:
+            middles.append(middle)
+            words.append(_shared(names))
+            last = middle
     if across:
-        axes.set_xticks(ticks, names, rotation=40, ha="right", rotation_mode="anchor")
+        axes.set_xticks(middles, words, rotation=40, ha="right", rotation_mode="anchor")
     else:
-        axes.set_yticks(ticks, names)
+        axes.set_yticks(middles, words)
     axes.tick_params(length=0, labelsize=8, labelcolor=INK)
+
+
+def _shared(names: list[str]) -> str:
+    """One name, or the first and how many more."""
+    more = len(names) - 1
+    return f"{short(names[0], 10)} and {more} more" if more else short(names[0], 12)

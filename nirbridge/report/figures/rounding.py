@@ -24,7 +24,7 @@ SHIFTS = np.arange(1, 16)
 
 def weights(groups: Sequence[WeightGroup]) -> Figure:
     """How many weights have which value, in floats and as the chip holds them."""
-    from matplotlib.figure import Figure
+    from nirbridge.report.figures.shown import Figure
 
     with styled():
         figure = Figure(figsize=(WIDTH, 0.8 + 1.2 * len(groups)), layout="constrained")
@@ -42,11 +42,11 @@ def weights(groups: Sequence[WeightGroup]) -> Figure:
             axes.set_yticks(ticks, [f"{n:,}" for n in ticks])
             axes.yaxis.minorticks_off()
             axes.set_ylim(0, 2 * most)
-            axes.set_title(group.title)
+            axes.set_title(f"{group.title}, {group.unit} per spike")
             axes.set_ylabel("weights")
             axes.grid(axis="y")
             axes.locator_params(axis="x", nbins=6)
-        rows[-1].set_xlabel("weight (thresholds per spike)")
+        rows[-1].set_xlabel("weight")
         figure.align_ylabels()
         keys = rows[0].get_legend_handles_labels()
         figure.legend(*keys, loc="outside upper right", ncols=2)
@@ -55,7 +55,7 @@ def weights(groups: Sequence[WeightGroup]) -> Figure:
 
 def decays(found: Sequence[Decay], dt: float) -> Figure:
     """Each neuron's time constants as trained, and the ones that the chip has instead."""
-    from matplotlib.figure import Figure
+    from nirbridge.report.figures.shown import Figure
 
     with styled():
         figure = Figure(figsize=(WIDTH, 3.7), layout="constrained")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TALL = 4.9  # inches of all rasters together, as two traces beside them
-ROWS, COLUMNS = 160, 400  # of a raster that is drawn; more neurons or steps share a mark
+ROWS, COLUMNS = 160, 400  # neurons of a population and steps that a raster shows
 GROUPS = 6  # hidden populations with a raster of their own
 LEFT, RIGHT, TOP, BOTTOM, SPACE = 0.92, 0.12, 0.3, 0.42, 0.09  # inches around and between rasters
 
@@ -34,15 +34,24 @@ class Layer:
 
 @dataclass(frozen=True)
 class Band:
-    """One population's raster: its name, its neurons, its marks by colour."""
+    """One population's raster: its name, its neurons, the marks of those shown by colour."""
 
     name: str
     size: int
     layers: tuple[Layer, ...]
 
+    @property
+    def shown(self) -> int:
+        """Neurons that have a row."""
+        return int(self.layers[0].marks.shape[1])
+
 
 def bands(sample: Sample) -> list[Band]:
-    """Input, hidden and output spikes: in both, on the chip only, as trained only."""
+    """Input, hidden and output spikes: in both, on the chip only, as trained only.
+
+    Nothing is pooled, for then almost every mark would be in both: of many neurons some are
+    shown, of many steps the first.
+    """
     hidden = [s for s in sample.spikes if s.role == "hidden"]
     others = {r: [s for s in sample.spikes if s.role == r] for r in ("input", "output")}
     if len(hidden) > GROUPS:
@@ -57,13 +66,13 @@ def _joined(parts: list[Spikes]) -> Spikes:
     if known[0].trained is not None:
         trained = np.concatenate([np.asarray(p.trained) for p in known], axis=1)
     chip = np.concatenate([p.chip for p in known], axis=1)
-    return Spikes(f"{len(known)} populations", "hidden", 0, chip, trained)
+    return Spikes("hidden", "hidden", 0, chip, trained)
 
 
 def _band(s: Spikes) -> Band:
     if s.role == "input" or s.trained is None:
-        return plain_band(s.name, s.chip, INK if s.role == "input" else CHIP)
-    chip, trained = thinned(np.asarray(s.chip) > 0), thinned(np.asarray(s.trained) > 0)
+        return plain_band(s.name, s.chip[:COLUMNS], INK if s.role == "input" else CHIP)
+    chip, trained = (chosen(np.asarray(x)[:COLUMNS] > 0) for x in (s.chip, s.trained))
     layers = (
         Layer(BOTH, chip & trained),
         Layer(TRAINED, trained & ~chip),
@@ -74,17 +83,23 @@ def _band(s: Spikes) -> Band:
 
 def plain_band(name: str, counts: NDArray[Any], colour: str) -> Band:
     """Spike counts (T, n) in one colour."""
-    return Band(name, counts.shape[1], (Layer(colour, thinned(np.asarray(counts) > 0)),))
+    return Band(name, counts.shape[1], (Layer(colour, chosen(np.asarray(counts) > 0)),))
+
+
+def chosen(marks: Mask) -> Mask:
+    """Marks (T, n) of at most ROWS neurons, evenly spread."""
+    n = marks.shape[1]
+    return marks if n <= ROWS else marks[:, np.arange(ROWS) * n // ROWS]
 
 
 def raster(sample: Sample) -> Figure:
     """All spikes of a sample, the chip's over those of the trained network."""
-    return stacked(bands(sample), sample.steps, sample.dt)
+    return stacked(bands(sample), min(sample.steps, COLUMNS), sample.dt)
 
 
 def stacked(parts: list[Band], steps: int, dt: float | None) -> Figure:
     """Rasters one above the other, on one axis of time (in steps, if ``dt`` is None)."""
-    from matplotlib.figure import Figure
+    from nirbridge.report.figures.shown import Figure
 
     rows = [float(np.clip(p.size, 10, 70)) for p in parts]
     heights = [r * min(0.055, TALL / sum(rows)) for r in rows]
@@ -99,7 +114,7 @@ def stacked(parts: list[Band], steps: int, dt: float | None) -> Figure:
             box = (LEFT / WIDTH, y / tall, 1 - (LEFT + RIGHT) / WIDTH, height / tall)
             axes = figure.add_axes(box)
             y -= SPACE
-            _draw(axes, part, steps, step, 72 * height)
+            _draw(axes, part, step, 72 * height)
             axes.set_xlim(0, max(steps, 1) * step)
             last = k == len(parts) - 1
             axes.tick_params(bottom=last, labelbottom=last)
@@ -118,20 +133,20 @@ def time_scale(duration: float) -> tuple[float, str]:
     return 1e-6, "µs"
 
 
-def _draw(axes: Axes, part: Band, steps: int, step: float, points: float) -> None:
+def _draw(axes: Axes, part: Band, step: float, points: float) -> None:
     """Each run of marks in a row as one piece of one path per colour."""
-    rows = max(1, part.layers[0].marks.shape[1])
-    length = shared_steps(steps)
+    rows = max(1, part.shown)
     for layer in part.layers:
         starts, ends = _runs(layer.marks)
         y = starts[:, 1] + 0.5
-        x = np.stack([starts[:, 0] * length, np.minimum(ends * length, steps)], axis=1) * step
+        x = np.stack([starts[:, 0], ends], axis=1) * step
         corners = np.stack([x, np.repeat(y[:, None], 2, axis=1)], axis=2)
         _segments(axes, corners, layer.colour, max(0.5, 0.82 * points / rows))
     axes.set_ylim(rows, 0)
     axes.set_yticks([])
     axes.spines["left"].set_color(LINE)
-    label = f"{short(part.name, 13)}\n{part.size}"
+    some = f"{part.shown} of " if part.shown < part.size else ""
+    label = f"{short(part.name, 13)}\n{some}{part.size:,}"
     axes.text(-0.02, 0.5, label, transform=axes.transAxes, ha="right", va="center", fontsize=8)
 
 
@@ -144,37 +159,6 @@ def _segments(axes: Axes, corners: NDArray[Any], colour: str, width: float) -> N
         codes = np.tile([Path.MOVETO, Path.LINETO], len(corners))
         path = Path(corners.reshape(-1, 2), codes)
         axes.add_patch(PathPatch(path, fill=False, ec=colour, lw=width, capstyle="butt"))
-
-
-def shared_steps(steps: int) -> int:
-    """How many steps share a mark."""
-    return max(1, -(-steps // COLUMNS))
-
-
-def thinned(marks: Mask) -> Mask:
-    """Marks (T, n) with at most COLUMNS steps and ROWS neurons.
-
-    A mark stands wherever one of those that it stands for does.
-    """
-    columns = _pooled(marks, shared_steps(len(marks)))
-    return np.asarray(_pooled(columns.T, -(-marks.shape[1] // ROWS)).T)
-
-
-def _pooled(marks: Mask, n: int) -> Mask:
-    """Any of each ``n`` rows."""
-    if n <= 1:
-        return marks
-    return np.asarray(np.logical_or.reduceat(marks, np.arange(0, len(marks), n), axis=0))
-
-
-def sharing(sample: Sample) -> str:
-    """What a mark of the raster stands for, where it is more than one neuron and one step."""
-    length = shared_steps(sample.steps)
-    most = max((b.size for b in bands(sample)), default=0)
-    per = -(-most // ROWS)
-    parts = [f"up to {per} neurons"] if per > 1 else []
-    parts += [f"{length} steps"] if length > 1 else []
-    return " and ".join(parts)
 
 
 def _runs(marks: Mask) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -200,11 +184,12 @@ def _keys(figure: Figure, parts: list[Band], tall: float) -> None:
 
 def trace(found: Trace, dt: float) -> Figure:
     """Membrane and current of a neuron, on the chip over the trained network."""
-    from matplotlib.figure import Figure
+    from nirbridge.report.figures.shown import Figure
 
     steps = len(found.chip_membrane)
     scale, unit = time_scale(steps * dt)
     time = (np.arange(steps) + 1) * dt / scale
+    mark = "o" if steps == 1 else ""  # no line goes through one point
     with styled():
         figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
@@ -214,11 +199,12 @@ def trace(found: Trace, dt: float) -> Figure:
         )
         for axes, name, before, after in pairs:
             if before is not None:
-                axes.plot(time, before, color=TRAINED, lw=2.4, alpha=0.75, label="as trained")
-            axes.plot(time, after, color=CHIP, lw=1.2, label="on the chip")
+                axes.plot(time, before, color=TRAINED, lw=2.4, alpha=0.75, marker=mark,
+                          label="as trained")  # fmt: skip
+            axes.plot(time, after, color=CHIP, lw=1.2, marker=mark, ms=3, label="on the chip")
             axes.set_ylabel(f"{name}\n({found.unit})")
             axes.grid(axis="y")
-            axes.margins(x=0.01)
+            axes.set_xlim(0, 1.01 * time[-1])
         if found.unit == "thresholds":
             upper.axhline(1, color=SOFT, lw=0.8, ls=(0, (4, 3)))
         _spike_ticks(upper, found, time)

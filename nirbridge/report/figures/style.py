@@ -30,6 +30,16 @@ HUES = (
     "#3c8dc9", "#dd8a24", "#2a9d7f", "#b565a7", "#8b7f3a", "#d9604c", "#5c6bc0", "#7d8f9a",
 )  # fmt: skip
 
+
+
+def over(hue: str) -> str:
+    """Black or white, whichever is read better on a colour: at least 4.5 : 1 (WCAG 2.2)."""
+    channels = (int(hue[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    light = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "#000000" if (light + 0.05) ** 2 > 0.05 * 1.05 else "#ffffff"
+
+
 _RC: Any = {
     "font.size": 9.0,
     "font.family": "sans-serif",
