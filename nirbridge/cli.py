@@ -1,23 +1,28 @@
 """The ``nirbridge`` command: arguments in, exit code out.
 
 Exit codes: 0 done; 1 the check found more difference than tolerated; 2 wrong usage; 3 refused,
-with the diagnostics on stderr.
+with the diagnostics on stderr; 128 and the signal's number where one ended it, as shells have it:
+130 for Ctrl-C, 141 if nobody reads what it prints.
 """
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
+import signal
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from nirbridge.cli_bench import bench
 from nirbridge.cli_common import (
+    BROKEN,
     DIFFERS,
     REFUSED,
     AsJson,
@@ -33,6 +38,8 @@ from nirbridge.cli_common import (
     SpikeLimit,
     dynamics_words,
     format_names,
+    given,
+    needs,
     show,
     show_json,
 )
@@ -45,14 +52,18 @@ from nirbridge.cli_report import (
     ReportFile,
     Tolerance,
     check_tolerance,
+    pages,
     report,
     write_report,
 )
+from nirbridge.diagnostics import visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from nirbridge.deployment import Deployment
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 app = typer.Typer(
     epilog="Exit codes: 0 done, 1 the chip differs, 2 wrong usage, 3 refused, 130 interrupted.",
@@ -109,18 +120,17 @@ def convert(
     """Rewrite, quantise and map a NIR graph for a chip, and write the result into a directory."""
     from nirbridge import pipeline, read
     from nirbridge.configfiles import check_formats
-    from nirbridge.deployment import check_place
     from nirbridge.origin import command_line
+    from nirbridge.places import check_places
     from nirbridge.progress import bar
     from nirbridge.rasterfiles import read_typical
     from nirbridge.report import text
-    from nirbridge.report.page import check_page
     from nirbridge.timing import resolve
 
-    check_place(output, force)
+    needs(node, "--node", calibration, "--calibration")
+    inputs = [graph, *given(calibration)]
+    check_places(inputs, folder=output, files=pages(report), force=force)
     wanted = check_formats(format_names(formats), target)
-    if report is not None:
-        check_page(report, force, made=output)
     network = read(graph)
     words = dynamics_words(scheme, reset, spikes_per_step)
     typical = None
@@ -137,20 +147,19 @@ def convert(
         track=bar("calibrating"),
         **words,
     )
-    files = [graph, *([] if calibration is None else [calibration])]
-    result = replace(result, origin=result.origin.then(command_line(), files))
+    result = replace(result, origin=result.origin.then(command_line(), inputs))
     counts, labels = _shown(typical, None if report is None else calibration, result)
     result.save(output, force=force, formats=wanted)
     if report is not None:
         write_report(
-            result, report, [*files, output], graph.stem, counts, labels, source=calibration,
+            result, report, [*inputs, output], graph.stem, counts, labels, source=calibration,
             force=force, track=bar("checking"),
         )  # fmt: skip
     if as_json:
         show_json({"directory": str(output), "journal": [n.to_dict() for n in result.journal]})
         return
     shown: list[RenderableType] = [text.journal(result.journal)] if verbose else []
-    show(*shown, text.deployment(result, str(output)))
+    show(*shown, text.deployment(result, visible(str(output))))
 
 
 def _shown(typical: Any, file: Path | None, result: Deployment) -> tuple[Any, Any]:
@@ -190,9 +199,11 @@ def simulate(
 ) -> None:
     """Simulate the chip on a raster, bit for bit, and write its output spikes."""
     from nirbridge import load
+    from nirbridge.places import check_places
     from nirbridge.rasterfiles import check_output, read_raster, write_recording
 
     check_output(output, force, record=record)
+    check_places([directory, raster], files=[output], force=force)
     deployment = load(directory)
     counts, _ = read_raster(raster, deployment.n_in, deployment.config.dt, node)
     check_output(output, force, batched=counts.ndim == 3, record=record)
@@ -207,7 +218,8 @@ def simulate(
     if as_json:
         show_json(facts)
     else:
-        typer.echo("\n".join(f"{name.replace('_', ' ')}: {facts[name]}" for name in facts))
+        lines = [f"{name.replace('_', ' ')}: {fact}" for name, fact in facts.items()]
+        typer.echo("\n".join(map(visible, lines)))
 
 
 @app.command()
@@ -223,14 +235,13 @@ def check(
 ) -> None:
     """Compare the simulated chip with the network as it was trained, on one raster."""
     from nirbridge import load
+    from nirbridge.places import check_places
     from nirbridge.progress import bar
     from nirbridge.rasterfiles import read_raster
     from nirbridge.report import text
-    from nirbridge.report.page import check_page
 
     check_tolerance(tolerance)
-    if report is not None:
-        check_page(report, force)
+    check_places([directory, raster], files=pages(report), force=force)
     deployment = load(directory)
     counts, labels = read_raster(raster, deployment.n_in, deployment.config.dt, node)
     drift = deployment.check(counts, labels, ideal, track=bar("checking"))
@@ -270,24 +281,25 @@ def inspect(
 ) -> None:
     """Show a graph: nodes, shapes, time constants, the time step it implies, what it fits on."""
     from nirbridge import Dynamics, read
-    from nirbridge.files import check_new, check_suffix, replacing
+    from nirbridge.files import check_suffix, replacing
+    from nirbridge.places import check_places
     from nirbridge.report import drawing, facts, text
 
     if draw is not None:
         check_suffix(draw, (".svg",))
-        check_new(draw, force)
+        check_places([graph], files=[draw], force=force)
     if dt is not None:
         Dynamics(dt)  # refuses what is no time step
     network = read(graph)
     if draw is not None:
         picture = drawing.draw(network, dt=dt, title=graph.name)
-        with replacing(draw) as temporary:
+        with replacing(draw, force) as temporary:
             temporary.write_text(picture, encoding="utf-8")
     found = facts.inspect(network, dt)
     if as_json:
         show_json(found.to_dict())
     else:
-        show(text.inspection(found, graph.name))
+        show(text.inspection(found, visible(graph.name)))
 
 
 @app.command()
@@ -308,13 +320,18 @@ def targets(
     from nirbridge.targets import TARGETS
     from nirbridge.usage import usage
 
+    for value, name in (
+        (dt, "--dt"), (scheme, "--scheme"), (reset, "--reset"),
+        (spikes_per_step, "--spikes-per-step"),
+    ):  # fmt: skip
+        needs(value, name, fits, "--fits")
     if fits is not None:
         words = dynamics_words(scheme, reset, spikes_per_step)
         found = usage(read(fits), TARGETS.values(), dt, **words)
         if as_json:
             show_json({each.chip.name: each.to_dict() for each in found})
         else:
-            show(text.usage(found, fits.name))
+            show(text.usage(found, visible(fits.name)))
         return
     if as_json:
         show_json({name: facts.chip(spec) for name, spec in TARGETS.items()})
@@ -324,24 +341,56 @@ def targets(
 
 def main() -> None:
     """Run the command; what was refused goes to stderr, one diagnostic after the other."""
-    from nirbridge.diagnostics import Refused, diagnose
+    from nirbridge.diagnostics import Diagnostic, Refused, diagnose
 
-    for stream in (sys.stdout, sys.stderr):  # arrows and Greek letters on a terminal without them
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    _prepare()
+    code: int | str | None = REFUSED
+    found: list[Diagnostic] = []
     try:
         app()
+    except SystemExit as end:
+        # Click says 1 where nobody reads any more, which here would mean that something differs
+        code = BROKEN if isinstance(end.__context__, BrokenPipeError) else end.code
     except Refused as refusal:
         found = list(refusal.diagnostics)
     except OSError as error:
-        place = str(error.filename or "")
-        found = [diagnose("NB807", node=place, limit="access", found=error.strerror or error)]
+        place, said = str(error.filename or ""), error.strerror or error
+        remedy = "make room, or choose another place" if error.errno in FULL else None
+        found = [diagnose("NB807", node=place, limit="access", found=said, remedy=remedy)]
     except MemoryError:
         found = [diagnose("NB807", limit="the memory of this machine", found="not enough")]
-    try:
+    if found:
         if "--json" in sys.argv:
-            typer.echo(json.dumps({"refused": [d.to_dict() for d in found]}, indent=1))
-        typer.echo("\n".join(str(d) for d in found), err=True)
-    except BrokenPipeError:  # nobody reads; nor shall Python complain when it closes the stream
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(REFUSED)
+            _tell(sys.stdout, json.dumps({"refused": [d.to_dict() for d in found]}, indent=1))
+        _tell(sys.stderr, "\n".join(str(d) for d in found))
+    whole = [_tell(stream) for stream in (sys.stdout, sys.stderr)]
+    sys.exit(code if all(whole) else code or REFUSED)
+
+
+def _prepare() -> None:
+    for stream in (sys.stdout, sys.stderr):  # arrows and Greek letters on a terminal without them
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    for name in ("SIGTERM", "SIGHUP"):  # that what runs or was begun is tidied up
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
+
+
+def _tell(stream: TextIO | None, text: str = "") -> bool:
+    """Write on a stream all that it holds; whether it took it. One that did not is closed."""
+    if stream is None:
+        return True
+    try:
+        if text:
+            stream.write(f"{text}\n")
+        stream.flush()
+    except OSError:  # nor shall Python complain when it ends
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return False
+    return True

@@ -18,9 +18,12 @@ from nirbridge.cli_common import (
     SchemeWord,
     SpikeLimit,
     dynamics_words,
+    given,
+    needs,
     show,
     show_json,
 )
+from nirbridge.diagnostics import visible
 
 if TYPE_CHECKING:
     import nir
@@ -43,8 +46,13 @@ def bench(
         float | None,
         typer.Option(min=0, max=1, help="Instead of --input: spikes per channel and step."),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of a random input.")] = 100,
-    seeds: Annotated[int, typer.Option(min=1, help="Random inputs, one for each seed.")] = 1,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps of a random input.", show_default="100")
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, help="Random inputs, one for each seed.", show_default="1"),
+    ] = None,
     samples: Annotated[
         int | None,
         typer.Option(min=1, help="First samples of an input; or to draw.", show_default="all"),
@@ -78,40 +86,44 @@ def bench(
     """
     from nirbridge import bench as run
     from nirbridge import read
-    from nirbridge.bench.picture import check_picture
+    from nirbridge.bench.picture import SUFFIXES
+    from nirbridge.files import check_suffix
+    from nirbridge.places import check_places
     from nirbridge.progress import bar
     from nirbridge.report.bench import comparison
     from nirbridge.timing import resolve
 
     if (random is None) == (not input):
         raise typer.BadParameter("give either --input FILE or --random RATE", param_hint="--input")
+    needs(steps, "--steps", random, "--random")
+    needs(seeds, "--seeds", random, "--random")
     if not 0 < timeout < 1e8:
         raise typer.BadParameter("not a number of seconds > 0", param_hint="--timeout")
-    if output is not None:
-        _check_json(output, force)
-    if picture is not None:
-        check_picture(picture, force)
+    for path, suffixes in ((output, (".json",)), (picture, SUFFIXES)):
+        if path is not None:
+            check_suffix(path, suffixes)
+    check_places([graph, *(input or [])], files=given(output, picture), force=force)
     network = read(graph)
     how = resolve(network, dt, **dynamics_words(scheme, reset, spikes_per_step))
     if random is None:
-        given = list(_read(network, input or [], how.dt))
+        inputs = list(_read(network, input or [], how.dt))
     else:
-        given = _draw(network, random, steps, samples or 1, seeds)
+        inputs = _draw(network, random, steps or 100, samples or 1, seeds or 1)
     found = run(
-        network, given, on=None if on is None else [n.strip() for n in on.split(",") if n.strip()],
+        network, inputs, on=None if on is None else [n.strip() for n in on.split(",") if n.strip()],
         dynamics=how, samples=samples, threads=threads, repeat=repeat, timeout=timeout,
         ideal=ideal, jobs=jobs, dask=dask, track=bar("simulating"),
     )  # fmt: skip
     content = {"graph": graph.name, **found.to_dict()}
     if output is not None:
-        _write_json(output, content)
+        _write_json(output, content, force)
     if picture is not None and found.ran:
         found.heat_map(picture, force=force)
     problem = None if found.ran else _none_ran(found)
     if as_json:
         show_json(content if problem is None else {**content, "refused": [problem.to_dict()]})
     else:
-        show(comparison(found, graph.name))
+        show(comparison(found, visible(graph.name)))
     if problem is not None:
         typer.echo(str(problem), err=True)
         raise typer.Exit(REFUSED)
@@ -125,7 +137,7 @@ def _read(network: nir.NIRGraph, paths: list[Path], dt: float) -> Iterator[Input
 
     names = [path.name for path in paths]
     for path in paths:
-        name = path.name if names.count(path.name) == 1 else str(path)
+        name = visible(path.name if names.count(path.name) == 1 else str(path))
         yield Input(name, *read_raster(path, channels(network), dt))
 
 
@@ -138,20 +150,11 @@ def _draw(
     return random_inputs(channels(network), rate, steps, samples, range(seeds))
 
 
-def _check_json(path: Path, force: bool) -> None:
-    from nirbridge.diagnostics import refuse
-    from nirbridge.files import check_new
-
-    if path.suffix != ".json":
-        raise refuse("NB806", node=path.name, limit=".json", found=repr(path.suffix))
-    check_new(path, force)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
+def _write_json(path: Path, content: dict[str, Any], force: bool) -> None:
     from nirbridge.files import replacing
     from nirbridge.report.facts import to_json
 
-    with replacing(path) as temporary:
+    with replacing(path, force) as temporary:
         temporary.write_text(to_json(content) + "\n", encoding="utf-8")
 
 

@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-DIFFERS, USAGE, REFUSED = 1, 2, 3
+DIFFERS, USAGE, REFUSED, BROKEN = 1, 2, 3, 141
 
 
 class Scheme(str, Enum):
@@ -98,6 +98,17 @@ def _spike_limit(word: str) -> int | None:
     if not word.isdecimal() or len(word) > 9:
         raise typer.BadParameter(f"{word[:20]!r} is neither a number nor 'any'")
     return int(word)
+
+
+def given(*files: Path | None) -> list[Path]:
+    """The files of those options that the user gave."""
+    return [file for file in files if file is not None]
+
+
+def needs(value: object, name: str, other: object, other_name: str) -> None:
+    """Refuse, as wrong usage, an option that has no meaning without another."""
+    if value is not None and other is None:
+        raise typer.BadParameter(f"not without {other_name}", param_hint=name)
 
 
 def show(*shown: RenderableType) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nirbridge.cli_common import DIFFERS, AsJson, DataNode, Folder, show, show_json
+from nirbridge.cli_common import DIFFERS, AsJson, DataNode, Folder, needs, show, show_json
 
 
 def deploy(
@@ -40,6 +40,7 @@ def deploy(
     from nirbridge.rasterfiles import read_raster
     from nirbridge.report import text
 
+    needs(node, "--node", raster, "--input")
     deployment = load(directory)
     if raster is None:
         counts = random_spikes(deployment.n_in, deployment.dynamics.spikes_per_step == 1)

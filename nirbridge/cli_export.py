@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from nirbridge.cli_common import AsJson, Folder, Force, show, show_json
+from nirbridge.diagnostics import visible
 
 
 def export(
@@ -24,14 +25,14 @@ def export(
     """Write a deployment's configuration in the format of another tool."""
     from nirbridge import load
     from nirbridge.configfiles import write_config
-    from nirbridge.deployment import check_own
+    from nirbridge.places import check_places
 
-    check_own(directory, output)
+    check_places([directory], files=[output], force=force, formats=True)
     written = write_config(load(directory).config, output, form, force)
     if as_json:
         show_json({"format": form, "files": [str(path) for path in written]})
     else:
-        typer.echo("\n".join(f"{form}: {path}" for path in written))
+        typer.echo("\n".join(f"{form}: {visible(str(path))}" for path in written))
 
 
 def import_(
@@ -54,11 +55,11 @@ def import_(
     """Make a deployment of another tool's configuration, with what it computes as NIR."""
     from nirbridge import imported
     from nirbridge.configfiles import read_with_losses
-    from nirbridge.deployment import check_place
     from nirbridge.origin import command_line
+    from nirbridge.places import check_places
     from nirbridge.report import text
 
-    check_place(output, force)
+    check_places([file], folder=output, force=force)
     config, losses = read_with_losses(file, target, dt)
     result = imported(config, file.name, losses)
     result = replace(result, origin=result.origin.then(command_line(), [file]))
@@ -66,4 +67,4 @@ def import_(
     if as_json:
         show_json({"directory": str(output), "target": result.config.target})
     else:
-        show(text.deployment(result, str(output)))
+        show(text.deployment(result, visible(str(output))))

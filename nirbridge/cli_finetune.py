@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from nirbridge.cli_common import AsJson, Folder, Force, show, show_json
+from nirbridge.cli_common import AsJson, Folder, Force, given, show, show_json
+from nirbridge.diagnostics import visible
 
 
 def finetune(
@@ -40,12 +41,12 @@ def finetune(
     """Train a deployment on, through the arithmetic of its chip."""
     from nirbridge import finetune as train
     from nirbridge import load
-    from nirbridge.deployment import check_place
     from nirbridge.origin import command_line
+    from nirbridge.places import check_places
     from nirbridge.rasterfiles import read_raster
     from nirbridge.report import text
 
-    check_place(output, force)
+    check_places([directory, raster], folder=output, updated=given(checkpoint), force=force)
     deployment = load(directory)
     counts, labels = read_raster(raster, deployment.n_in, deployment.config.dt)
     result = train(
@@ -69,4 +70,4 @@ def finetune(
     if as_json:
         show_json({"directory": str(output), "journal": [note.to_dict() for note in done]})
     else:
-        show(text.journal(done), text.deployment(result, str(output)))
+        show(text.journal(done), text.deployment(result, visible(str(output))))

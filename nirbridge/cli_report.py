@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nirbridge.cli_common import AsJson, DataNode, Folder, Force, show_json
+from nirbridge.cli_common import AsJson, DataNode, Folder, Force, given, needs, show_json
+from nirbridge.diagnostics import visible
 
 if TYPE_CHECKING:
     from nirbridge.check import Drift
@@ -57,21 +58,21 @@ def report(
     the network before and after, the chip, energy, findings, and how to make it again.
     """
     from nirbridge import load
+    from nirbridge.places import check_places
     from nirbridge.progress import bar
     from nirbridge.rasterfiles import read_labels, read_raster
-    from nirbridge.report.page import check_page
 
-    if labels is not None and input is None:
-        raise typer.BadParameter("not without --input", param_hint="--labels")
+    needs(labels, "--labels", input, "--input")
+    needs(node, "--node", input, "--input")
     check_tolerance(tolerance)
-    check_page(output, force)
+    files = [directory, *given(input, labels)]
+    check_places(files, files=pages(output), force=force)
     deployment = load(directory)
     counts = answers = None
     if input is not None:
         counts, answers = read_raster(input, deployment.n_in, deployment.config.dt, node)
         if labels is not None:
             answers = read_labels(labels)
-    files = [directory, *(f for f in (input, labels) if f)]
     verdict = write_report(
         deployment, output, files, directory.resolve().name,
         counts, answers, source=input, tolerance=tolerance, ideal=ideal, force=force,
@@ -81,7 +82,25 @@ def report(
         show_json({"page": str(output), "facts": str(output.with_suffix(".json")), **verdict})
     else:
         said = " ".join([verdict["sentence"], *verdict["caveats"]])
-        typer.echo(f"{said}\nwritten to {output}")
+        typer.echo(f"{said}\nwritten to {visible(str(output))}")
+
+
+def pages(report: Path | None) -> list[Path]:
+    """What a report is written to: the page, and the facts beside it; nothing without a report.
+
+    Raises
+    ------
+    Refused
+        NB806 for another suffix than .html.
+
+    """
+    from nirbridge.files import check_suffix
+    from nirbridge.report.page import SUFFIXES
+
+    if report is None:
+        return []
+    check_suffix(report, SUFFIXES)
+    return [report, report.with_suffix(".json")]
 
 
 def check_tolerance(tolerance: float) -> None:

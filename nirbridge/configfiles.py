@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from nirbridge.diagnostics import Refused, refuse
-from nirbridge.files import check_new, replacing
+from nirbridge.files import check_new, check_readable, replacing
 from nirbridge.mapping.config import SCHEMA, XyloConfig, as_array, parse_json
 from nirbridge.mapping.export_rockpool import (
     ALIASES,
@@ -34,36 +34,36 @@ from nirbridge.targets import TARGETS
 MAX_BYTES = 2**27  # of a file, and of all arrays in one: the largest chip needs a third of it
 UNREAD = "mapped_graph"  # Rockpool's own object, which says nothing of the integers
 
-Writer = Callable[[XyloConfig, Path], None]
+Writer = Callable[[XyloConfig, Path, bool], None]  # the last: whether to replace
 
 
-def _write_text(text: str, path: Path) -> None:
-    with replacing(path) as temporary:
+def _write_text(text: str, path: Path, force: bool) -> None:
+    with replacing(path, force) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def _write_json(config: XyloConfig, path: Path) -> None:
-    _write_text(config.to_json(), path)
+def _write_json(config: XyloConfig, path: Path, force: bool) -> None:
+    _write_text(config.to_json(), path, force)
 
 
-def _write_rockpool(config: XyloConfig, path: Path) -> None:
+def _write_rockpool(config: XyloConfig, path: Path, force: bool) -> None:
     content = to_rockpool(config)
     if path.suffix == ".npz":
         if ALIASES in content:  # lists of different lengths would need a pickle
             content[ALIASES] = config.aliases
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        with replacing(path, force) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **content)
     else:
         plain = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in content.items()}
-        _write_text(json.dumps(plain), path)
+        _write_text(json.dumps(plain), path, force)
 
 
-def _write_samna(config: XyloConfig, path: Path) -> None:
-    _write_text(json.dumps(to_samna(config), indent=1), path)
+def _write_samna(config: XyloConfig, path: Path, force: bool) -> None:
+    _write_text(json.dumps(to_samna(config), indent=1), path, force)
 
 
-def _write_notes(config: XyloConfig, path: Path) -> None:
-    _write_text(notes(config, path.name.removesuffix(".txt")), path)
+def _write_notes(config: XyloConfig, path: Path, force: bool) -> None:
+    _write_text(notes(config, path.name.removesuffix(".txt")), path, force)
 
 
 # The forms of each format by suffix, and what lies beside it.
@@ -73,6 +73,12 @@ FORMATS: dict[str, dict[str, Writer]] = {
     "samna": {".json": _write_samna},
 }
 BESIDE: dict[str, dict[str, Writer]] = {"samna": {".json.txt": _write_notes}}
+
+
+def names_beside() -> set[str]:
+    """Names of the files that formats have beside ``config.json``."""
+    others = (name for name in FORMATS if name != "json")
+    return {f"{n}{suffix}" for n in others for suffix in {**FORMATS[n], **BESIDE.get(n, {})}}
 
 
 def check_formats(formats: Iterable[str], target: str) -> tuple[str, ...]:
@@ -104,7 +110,7 @@ def write_beside(config: XyloConfig, folder: Path, formats: Iterable[str]) -> No
     """
     for name in check_formats(formats, config.target)[1:]:
         for suffix, write in {**FORMATS[name], **BESIDE.get(name, {})}.items():
-            write(config, folder / f"{name}{suffix}")
+            write(config, folder / f"{name}{suffix}", False)
 
 
 def write_config(config: XyloConfig, path: Path, name: str, force: bool = False) -> list[Path]:
@@ -142,12 +148,14 @@ def write_config(config: XyloConfig, path: Path, name: str, force: bool = False)
     chosen |= {path.with_suffix(suffix): w for suffix, w in BESIDE.get(name, {}).items()}
     for place in chosen:
         check_new(place, force)
-    fresh = [place for place in chosen if not place.exists()]
+    written: list[Path] = []
     try:
         for place, write in chosen.items():
-            write(config, place)
+            fresh = not place.exists()
+            write(config, place, force)
+            written += [place] * fresh
     except BaseException:  # all of them or none
-        for place in fresh:
+        for place in written:
             place.unlink(missing_ok=True)
         raise
     return list(chosen)
@@ -194,6 +202,12 @@ def _from_plain(content: Any, target: str | None, dt: float | None) -> XyloConfi
         config = XyloConfig.from_dict(content)
         changed: dict[str, Any] = {"dt": dt, "target": target}
         return replace(config, **{k: v for k, v in changed.items() if v is not None})
+    if not isinstance(content, dict) or not FIELDS & set(content):
+        limit = "config.json, a Rockpool specification or the vendor's JSON"
+        found = repr(content.get("schema") or list(content)[:8]) if isinstance(content, dict) else (
+            type(content).__name__
+        )
+        raise refuse("NB705", limit=limit, found=found[:80])
     if target is None:
         limit = f"one of {', '.join(TARGETS)}: a Rockpool specification does not name its chip"
         raise refuse("NB806", node="target", limit=limit, found="none")
@@ -271,15 +285,8 @@ def _specification(content: Any) -> dict[str, Any]:
 
 
 def _check_file(path: Path) -> None:
-    try:
-        if not path.is_file():
-            raise refuse("NB101", node=path.name, limit="a configuration file", found=str(path))
-        size = path.stat().st_size
-        with path.open("rb"):
-            pass
-    except OSError as error:
-        found = f"{path}: {error.strerror}"
-        raise refuse("NB101", node=path.name, limit="a readable file", found=found) from None
+    check_readable(path, "a configuration file")
+    size = path.stat().st_size
     if size > MAX_BYTES:
         limit = f"at most {MAX_BYTES} bytes"
         raise refuse("NB705", node=path.name, limit=limit, found=f"{size} bytes")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import nir
 import numpy as np
 
 from nirbridge.diagnostics import Diagnostic, Refused, refuse
-from nirbridge.files import replacing
+from nirbridge.files import check_new, replacing
 from nirbridge.graph.safe_hdf5 import MAX_DEPTH, load
 from nirbridge.rasters import MAX_BYTES
 
@@ -154,16 +155,18 @@ def write_data(
     ------
     Refused
         NB803 for names that HDF5 does not take, other types, and graphs nested too deeply; NB805
-        if the file exists and ``force`` is not set.
+        if the file exists and ``force`` is not set, NB807 if there cannot be one.
     OSError
-        If the place cannot be written to.
+        If the disk is full.
 
     """
     place = Path(path)
-    if place.exists() and not force:
-        raise refuse("NB805", node=place.name, limit="a new file", found=f"{place} exists")
-    with replacing(place) as temporary, h5py.File(temporary, "w") as file:
+    check_new(place, force)
+    content = BytesIO()
+    with h5py.File(content, "w") as file:
         _write_graph(file, data, 0)
+    with replacing(place, force) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def _write_graph(group: h5py.Group, data: nir.NIRGraphData, level: int) -> None:

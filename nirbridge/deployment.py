@@ -28,6 +28,7 @@ from nirbridge.mapping.constant import with_constant
 from nirbridge.mapping.lift import Applied, lift
 from nirbridge.mapping.place import Grid, Placement
 from nirbridge.origin import UNKNOWN, Origin
+from nirbridge.places import CONFIG, GRAPHS, OWN, RECORD, SCHEMA, check_place
 from nirbridge.progress import Track
 from nirbridge.rasters import check_raster
 from nirbridge.simulate import Recording, simulate
@@ -37,10 +38,7 @@ if TYPE_CHECKING:
 
     from nirbridge.targets import ChipSpec
 
-SCHEMA = "nirbridge/deployment"
 SCHEMA_VERSION = 1
-CONFIG, RECORD = "config.json", deployment_record.NAME
-GRAPHS = ("source", "lowered", "shifted", "deployed")
 
 
 @dataclass(frozen=True, eq=False)
@@ -295,30 +293,6 @@ class Deployment:
         }
 
 
-def check_place(place: Path, force: bool) -> None:
-    """Refuse (NB805) to write over anything, and even with ``force`` over what is not ours."""
-    if not place.exists():
-        return
-    ours = place.is_dir() and ((place / RECORD).is_file() or not any(place.iterdir()))
-    if not ours:
-        remedy = "choose another place; only a deployment is ever written over"
-        raise refuse("NB805", limit="a new directory", found=f"{place} exists", remedy=remedy)
-    if not force:
-        raise refuse("NB805", limit="a new directory", found=f"{place} exists")
-
-
-def _files() -> tuple[str, ...]:
-    return (RECORD, CONFIG, *(f"{g}.nir" for g in GRAPHS))
-
-
-def check_own(directory: Path, file: Path) -> None:
-    """Refuse (NB807) a file that would take the place of one that a deployment consists of."""
-    own = _files()
-    if file.name in own and file.parent.resolve() == directory.resolve():
-        limit, remedy = f"none of {', '.join(own)}", "choose another name"
-        raise refuse("NB807", node=file.name, limit=limit, found=str(file), remedy=remedy)
-
-
 def load(directory: str | os.PathLike[str]) -> Deployment:
     """Read what :meth:`Deployment.save` wrote.
 
@@ -334,7 +308,7 @@ def load(directory: str | os.PathLike[str]) -> Deployment:
 
 
 def _load(folder: Path) -> Deployment:
-    for name in _files():
+    for name in OWN:
         if not (folder / name).is_file():
             limit = "a directory that `nirbridge convert` wrote"
             raise refuse("NB101", node=name, limit=limit, found=f"no {name} in {folder}")

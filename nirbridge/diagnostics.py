@@ -127,7 +127,8 @@ RULES: dict[str, Rule] = {
     "NB304": Rule(
         "time",
         "the dynamics record holds known words and numbers",
-        "correct the record, or pass dynamics=...",
+        "give such a value (--dt, --scheme, --reset, --spikes-per-step, dynamics=...), or correct "
+        "the graph's record",
     ),
     "NB305": Rule(
         "time",
@@ -333,15 +334,15 @@ class Diagnostic:
         return {**asdict(self), "rule": self.rule, "stage": self.stage}
 
     def __str__(self) -> str:
-        where = f"  node {_visible(self.node)}" if self.node else ""
+        where = f"  node {visible(self.node)}" if self.node else ""
         lines = [f"{self.code}  {self.stage}{where}"]
         for name in ("rule", "limit", "found", "remedy"):
-            lines.append(f"    {name:<7} {_visible(getattr(self, name))}")
+            lines.append(f"    {name:<7} {visible(getattr(self, name))}")
         return "\n".join(lines)
 
 
-def _visible(text: str) -> str:
-    """On one line and without what a terminal would obey: names come from files."""
+def visible(text: str) -> str:
+    """A text on one line and without what a terminal would obey: names come from files."""
     parts = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return "".join(parts)
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from nirbridge.diagnostics import refuse
+from nirbridge.diagnostics import Refused, refuse
 
 PREFIX, ASIDE = ".nirbridge-", "old-"
 _AT_FDCWD, _SWAP = -100, 2  # of Linux's renameat2 and, the latter, of macOS' renamex_np
@@ -34,7 +34,8 @@ def check_new(path: Path, force: bool) -> None:
     Raises
     ------
     Refused
-        NB805 if it exists and ``force`` is not set, NB807 if it is a directory or in none.
+        NB805 if it exists and ``force`` is not set, NB807 if it is a directory, in none, or in one
+        that cannot be written to.
 
     """
     if path.is_dir():
@@ -42,8 +43,35 @@ def check_new(path: Path, force: bool) -> None:
     if not path.parent.is_dir():
         found = f"no directory {path.parent}"
         raise refuse("NB807", node=path.name, limit="a place in a directory", found=found)
-    if path.exists() and not force:
-        raise refuse("NB805", node=path.name, limit="a new file", found=f"{path} exists")
+    if os.path.lexists(path) and not force:  # also a link to nothing
+        raise _taken(path)
+    check_writable(path)
+
+
+def check_writable(path: Path) -> None:
+    """Refuse (NB807) a place where nothing can be made; its parents may have to be made first."""
+    parent = next((p for p in path.absolute().parents if p.exists()), path.parent)
+    try:
+        with workplace(parent):  # rights tell too little: root has all, even on what is read-only
+            pass
+    except OSError as error:
+        found = f"{parent}: {error.strerror}"
+        limit = "a directory that can be written to"
+        raise refuse("NB807", node=path.name, limit=limit, found=found) from None
+
+
+def check_readable(path: Path, limit: str) -> None:
+    """Refuse (NB101) what is no file, or may not be read; ``limit``: what is wanted, in words."""
+    try:
+        if path.is_dir():
+            raise refuse("NB101", node=path.name, limit=limit, found=f"{path} is a directory")
+        if not path.is_file():
+            raise refuse("NB101", node=path.name, limit=limit, found=f"no file {path}")
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        found = f"{path}: {error.strerror}"
+        raise refuse("NB101", node=path.name, limit="a readable file", found=found) from None
 
 
 def check_suffix(path: Path, suffixes: tuple[str, ...]) -> None:
@@ -53,15 +81,60 @@ def check_suffix(path: Path, suffixes: tuple[str, ...]) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A path for a file that takes the place of ``path`` when the block ends without error."""
-    if not path.parent.is_dir():  # else the error would name the temporary folder
+def replacing(path: Path, force: bool = True) -> Iterator[Path]:
+    """A path for a file that takes the place of ``path`` when the block ends without error.
+
+    What is written must go through Python's own files: libraries that map or cache a file
+    themselves (HDF5) end the process when the disk is full.
+
+    Raises
+    ------
+    Refused
+        NB805 if the place is taken by then, and ``force`` is not set.
+    OSError
+        If the place cannot be written to; it names ``path``.
+
+    """
+    if not path.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "no such directory", str(path.parent))
-    with _workplace(path.parent) as folder:
+    with _told_of(path), workplace(path.parent) as folder:
         fresh = folder / path.name
         yield fresh
         _flush(fresh)
-        fresh.replace(path)
+        if force:
+            fresh.replace(path)
+        else:
+            _put(fresh, path)
+
+
+@contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    """Let errors name the user's path, not the hidden one."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
+
+
+def _put(fresh: Path, path: Path) -> None:
+    """Bring a file to a place that must be free, in one step."""
+    try:
+        os.link(fresh, path)
+        return
+    except FileExistsError:
+        raise _taken(path) from None
+    except OSError:  # a file system without links
+        pass
+    try:
+        path.open("xb").close()
+    except FileExistsError:
+        raise _taken(path) from None
+    fresh.replace(path)
+
+
+def _taken(path: Path) -> Refused:
+    return refuse("NB805", node=path.name, limit="a new file", found=f"{path} exists")
 
 
 @contextmanager
@@ -79,7 +152,7 @@ def replacing_folder(path: Path, force: bool = True) -> Iterator[Path]:
 
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _workplace(path.parent) as folder:
+    with _told_of(path), workplace(path.parent) as folder:
         fresh = folder / "new"
         fresh.mkdir()
         yield fresh
@@ -115,7 +188,7 @@ def _identity(folder: Path) -> tuple[int, ...] | None:
 def _took_place(fresh: Path, path: Path, force: bool) -> bool:
     """Whether ``fresh`` came to be at ``path``; False if what is there changed meanwhile."""
     try:
-        if not (force and path.exists()):
+        if not (force and os.path.lexists(path)):
             fresh.rename(path)
         elif not _exchange(fresh, path):
             _move_aside(fresh, path)
@@ -159,8 +232,8 @@ def _exchange(a: Path, b: Path) -> bool:
 
 
 @contextmanager
-def _workplace(parent: Path) -> Iterator[Path]:
-    """A locked folder in ``parent`` that goes away at the end."""
+def workplace(parent: Path) -> Iterator[Path]:
+    """A locked folder in ``parent`` that goes away at the end, or with the next run there."""
     _sweep(parent)
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from nirbridge.check.drift import check_labels
 from nirbridge.check.robustness import ALL, parameters
 from nirbridge.diagnostics import diagnose, refuse, refuse_all
+from nirbridge.files import check_new
 from nirbridge.optional import need
 from nirbridge.progress import Track
-from nirbridge.rasters import check_raster
+from nirbridge.rasters import check_raster, check_samples
 
 if TYPE_CHECKING:
     from nirbridge.deployment import Deployment
@@ -161,7 +162,7 @@ def finetune(
     ------
     Refused
         NB801, NB802 for the raster, NB804 for the labels, NB806 for a setting, NB812 for a
-        checkpoint of another training, NB903 without torch.
+        checkpoint of another training, NB807 if there cannot be one, NB903 without torch.
 
     """
     settings = Settings(
@@ -173,6 +174,8 @@ def finetune(
     from nirbridge.torch.training import train
 
     place = None if checkpoint is None else Path(checkpoint)
+    if place is not None:
+        check_new(place, force=True)
     result = train(deployment, counts, wanted, settings, loss, place, device, track)
     return replace(result, origin=result.origin.tuned_on(counts))
 
@@ -189,9 +192,10 @@ def check_data(
 
     """
     counts = check_raster(x, deployment.n_in)
-    if counts.ndim != 3 or not len(counts):
+    if counts.ndim != 3:
         found = f"shape {counts.shape}"
         raise refuse("NB801", node="raster", limit="samples (B, T, n_in)", found=found)
+    check_samples(counts)
     if y is None:
         limit = f"{len(counts)} labels"
         raise refuse("NB804", node="labels", limit=limit, found="none", remedy="give labels y")

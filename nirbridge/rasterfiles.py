@@ -14,6 +14,7 @@ import warnings
 import zipfile
 import zlib
 from array import array
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from nirbridge.data import chosen, to_nir, to_raster
 from nirbridge.datafiles import SUFFIXES, read_data, write_data
 from nirbridge.diagnostics import Refused, refuse
-from nirbridge.files import check_new, replacing
+from nirbridge.files import check_new, check_readable, check_suffix, replacing
 from nirbridge.mapping.place import Placement
 from nirbridge.rasters import MAX_BYTES, binned, check_raster
 from nirbridge.simulate import Recording
@@ -60,8 +61,8 @@ def read_raster(
     ----------
     path
         The file; its suffix tells the form. A ``.csv`` holds an event per line, time in seconds
-        and channel, after an optional line of titles. A ``.nir``, ``.h5`` or ``.hdf5`` holds
-        ``nir.NIRGraphData``; one sample gives (T, n_in).
+        and channel, after an optional line of two titles without digits. A ``.nir``, ``.h5`` or
+        ``.hdf5`` holds ``nir.NIRGraphData``; one sample gives (T, n_in).
     n_in
         Channels; needed for the events of a ``.csv``.
     dt
@@ -77,14 +78,7 @@ def read_raster(
         file), NB808 (another time step), NB809 (which of several).
 
     """
-    try:
-        if not path.is_file():
-            raise refuse("NB101", node=path.name, limit="a raster file", found=str(path))
-        with path.open("rb"):
-            pass
-    except OSError as error:
-        found = f"{path}: {error.strerror}"
-        raise refuse("NB101", node=path.name, limit="a readable file", found=found) from None
+    check_readable(path, "a raster file")
     if node is not None and path.suffix not in SUFFIXES:
         limit = f"{', '.join(SUFFIXES)}, which have nodes"
         remedy = "leave --node (node=...) out, or give NIR's data"
@@ -124,8 +118,7 @@ def read_labels(path: Path) -> NDArray[Any]:
 
     """
     known = (".npy", ".npz")
-    if not path.is_file():
-        raise refuse("NB101", node=path.name, limit="a file of labels", found=str(path))
+    check_readable(path, "a file of labels")
     if path.suffix not in known:
         found = repr(path.suffix)
         raise refuse("NB803", node=path.name, limit=", ".join(known), found=found)
@@ -251,15 +244,23 @@ def _parse_events(path: Path) -> NDArray[np.float64]:
         for row in rows:
             if not row:
                 continue
-            titles, first = first and not _is_number(row[0]), False
+            titles, first = first and _are_titles(row), False
             if titles:
                 continue
             if len(row) != 2 or not all(map(_is_number, row)):
-                limit = "time,channel in each line"
+                limit = "time,channel in each line, after an optional line of two titles"
                 found = f"line {rows.line_num}: {','.join(row)[:60]}"
                 raise refuse("NB803", node=path.name, limit=limit, found=found)
             numbers.extend(map(float, row))
+    if first:  # titles alone are a recording without events
+        raise refuse("NB803", node=path.name, limit="titles or events", found="an empty file")
     return np.array(numbers, np.float64).reshape(-1, 2)
+
+
+def _are_titles(row: list[str]) -> bool:
+    """Two words; what has a digit is an event, if a misspelt one."""
+    letters = [any(map(str.isalpha, cell)) and not any(map(str.isdigit, cell)) for cell in row]
+    return letters == [True, True] and not all(map(_is_number, row))
 
 
 def _is_number(text: str) -> bool:
@@ -276,19 +277,18 @@ def check_output(path: Path, force: bool, batched: bool = False, record: bool = 
     Raises
     ------
     Refused
-        NB803 for another suffix, for a batch in a ``.csv``, and for states in a ``.npy`` or
+        NB806 for another suffix, for a batch in a ``.csv``, and for states in a ``.npy`` or
         ``.csv``; NB805 if the file exists, NB807 if it is a directory or there is none
         to hold it.
 
     """
-    if path.suffix not in KNOWN:
-        raise _no_suffix(path)
+    check_suffix(path, KNOWN)
     if record and path.suffix in (".npy", ".csv"):
         limit = f"states go into {', '.join(('.npz', *SUFFIXES))}, beside the spikes"
-        raise refuse("NB803", node=path.name, limit=limit, found=path.suffix)
+        raise refuse("NB806", node=path.name, limit=limit, found=path.suffix)
     if path.suffix == ".csv" and batched:
         limit = "one sample; a batch goes into the other forms"
-        raise refuse("NB803", node=path.name, limit=limit, found="a batch")
+        raise refuse("NB806", node=path.name, limit=limit, found="a batch")
     check_new(path, force)
 
 
@@ -315,9 +315,11 @@ def write_recording(
     if path.suffix in SUFFIXES:
         write_data(to_nir(recording, dt, placement), path, force=force)
         return
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with replacing(path, force) as temporary, temporary.open("wb") as file:
         if path.suffix == ".npy":
-            np.save(file, recording.output)
+            whole = BytesIO()  # NumPy's own writing gives no reason when the disk is full
+            np.save(whole, recording.output)
+            file.write(whole.getbuffer())
         elif path.suffix == ".npz":
             names = [n for n in RECORDED if getattr(recording, n) is not None]
             arrays = {n: getattr(recording, n) for n in names}

@@ -42,6 +42,25 @@ def check_raster(raster: Any, n_in: int | None = None) -> NDArray[np.integer[Any
     return array
 
 
+def check_samples(raster: Any, n_in: int | None = None) -> NDArray[np.integer[Any]]:
+    """Counts (B, T, n_in) of a raster of which something can be measured.
+
+    Raises
+    ------
+    Refused
+        NB801 (not counts, or not a step of a sample), NB802 (not ``n_in`` channels).
+
+    """
+    array = check_raster(raster, n_in)
+    batch = array if array.ndim == 3 else array[None]
+    if 0 in batch.shape[:2]:
+        limit = "at least one step of one sample"
+        remedy = "give a raster with spikes"
+        found = f"shape {array.shape}"
+        raise refuse("NB801", node="raster", limit=limit, found=found, remedy=remedy)
+    return batch
+
+
 def binned(
     name: str,
     times: NDArray[np.float64],

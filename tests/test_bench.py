@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -332,6 +333,33 @@ def test_a_job_stands_alone(graph: Any, spikes: Any, tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.output, expected)
 
 
+# --- what is left of a run that ends early ---------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGKILL"])
+def test_no_orphans(name: str, fakes: Path, tmp_path: Path) -> None:
+    """The worker ends with the command, and so do its files, however that is ended."""
+    place = tmp_path / "tmp"
+    place.mkdir()
+    number = getattr(signal, name)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nirbridge", "bench", str(GOOD), "--random", "0.5",
+         "--on", "norse"],
+        env={**os.environ, "TMPDIR": str(place)}, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL) if name != "SIGKILL" else None,
+    )  # fmt: skip
+    assert wait_for(lambda: fakes.exists() and bool(fakes.read_text()))
+    worker = int(fakes.read_text())
+    assert left(place) != []
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == (-number if name == "SIGKILL" else 128 + number)
+    assert "Traceback" not in errors
+    assert wait_for(lambda: not alive(worker))
+    assert wait_for(lambda: left(place) == [])
+
+
 # --- picture ---------------------------------------------------------------------------------
 
 
@@ -408,6 +436,8 @@ def test_the_command_when_nothing_runs(nirbridge: Command, tmp_path: Path) -> No
         ["--random", "0.5", "--timeout", "nan"],
         ["--random", "0.5", "--repeat", "0"],
         ["--random", "0.5", "--spikes-per-step", "few"],
+        ["--input", RASTER, "--steps", "100"],
+        ["--input", RASTER, "--seeds", "1"],
     ],
 )
 def test_wrong_usage(nirbridge: Command, words: list[object]) -> None:

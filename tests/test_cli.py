@@ -179,10 +179,10 @@ def test_simulate_writes_what_was_asked(
 @pytest.mark.parametrize(
     ("out", "words", "code"),
     [
-        ("out.npy", ["--record"], "NB803"),  # states would be lost
-        ("out.csv", ["--record"], "NB803"),
-        ("out.txt", [], "NB803"),
-        ("out", [], "NB803"),
+        ("out.npy", ["--record"], "NB806"),  # states would be lost
+        ("out.csv", ["--record"], "NB806"),
+        ("out.txt", [], "NB806"),
+        ("out", [], "NB806"),
         ("folder.npy", [], "NB807"),
         ("folder.npy", ["--force"], "NB807"),
         ("none/out.npy", [], "NB807"),
@@ -202,7 +202,7 @@ def test_a_batch_is_no_list_of_events(
 ) -> None:
     np.save(tmp_path / "batch.npy", np.ones((2, 3, 2), np.uint8))
     words = ["simulate", deployment, tmp_path / "batch.npy", "-o"]
-    assert nirbridge(*words, tmp_path / "out.csv").codes == ["NB803"]
+    assert nirbridge(*words, tmp_path / "out.csv").codes == ["NB806"]
     assert nirbridge(*words, tmp_path / "out.npy").code == 0
 
 
@@ -239,6 +239,18 @@ def test_no_steps_at_all(nirbridge: Command, deployment: Path, tmp_path: Path) -
     out = tmp_path / "out.npy"
     assert nirbridge("simulate", deployment, tmp_path / "none.csv", "-o", out).code == 0
     assert np.load(out).shape == (0, 2)
+
+
+@pytest.mark.parametrize("shape", [(2, 0, 2), (0, 5, 2), (0, 2)])
+def test_nothing_can_be_said_without_steps_or_samples(
+    shape: tuple[int, ...], nirbridge: Command, deployment: Path, tmp_path: Path
+) -> None:
+    raster = tmp_path / "empty.npz"
+    np.savez(raster, x=np.zeros(shape, np.uint8), y=np.zeros(shape[0] if shape[2:] else 1, int))
+    words = ["-o", tmp_path / "x"]
+    for command in (["check", deployment, raster], ["finetune", deployment, raster, *words]):
+        assert nirbridge(*command).codes == ["NB801"], command
+    assert left(tmp_path) == ["empty.npz"]
 
 
 @pytest.mark.parametrize("tolerance", ["nan", "-0.1", "1.1", "much"])
@@ -305,6 +317,64 @@ def test_names_are_shown_as_they_are(nirbridge: Command, tmp_path: Path) -> None
     assert nirbridge("check", tmp_path / "[/a]", RASTER, "--ideal", 0, "--tolerance", 1).code == 0
 
 
+def test_escapes_in_names_are_shown(nirbridge: Command, tmp_path: Path) -> None:
+    """No file name changes the colours or the title of a terminal."""
+    place = tmp_path / "a\x1b[31m\x1b]0;title\x07.nir"
+    place.write_bytes(GOOD.read_bytes())
+    out = tmp_path / "out\x1b[31m"
+    for words in (
+        ["inspect", place],
+        ["targets", "--fits", place],
+        ["convert", place, "-o", out],
+        ["simulate", out, RASTER, "-o", tmp_path / "\x1b[31m.npy"],
+        ["export", out, "--format", "json", "-o", tmp_path / "\x1b[31m.json"],
+        ["report", out, "-o", tmp_path / "r\x1b[31m.html"],
+        ["bench", place, "--random", 0.5, "--on", "stepped", "--repeat", 1],
+    ):
+        done = nirbridge(*words)
+        assert done.code == 0, done.err
+        assert "\x1b" not in done.out
+        assert "\x07" not in done.out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["convert", GOOD, "-o", "x", "--node", "input"],
+        ["targets", "--dt", "0.001"],
+        ["targets", "--reset", "value"],
+        ["targets", "--scheme", "euler"],
+        ["targets", "--spikes-per-step", "1"],
+        ["report", "x", "-o", "x.html", "--node", "input"],
+        ["deploy", "x", "--node", "input"],
+    ],
+)
+def test_options_that_would_be_ignored_are_wrong_usage(
+    words: list[object], nirbridge: Command
+) -> None:
+    done = nirbridge(*words)
+    assert done.code == 2
+    assert "not without" in done.err
+
+
+def test_remedies_fit_what_was_wrong(
+    nirbridge: Command, deployment: Path, tmp_path: Path
+) -> None:
+    for words, code, says in (
+        (["simulate", deployment, RASTER, "-o", tmp_path / "a.txt"], "NB806", ".npy"),
+        (["inspect", tmp_path], "NB101", "is a directory"),
+        (["check", deployment, tmp_path], "NB101", "is a directory"),
+        (["inspect", tmp_path / "gone"], "NB101", "no file"),
+        (["import", deployment / "deployment.json", "-o", tmp_path / "x"], "NB705",
+         "'nirbridge/deployment'"),
+        (["inspect", GOOD, "--dt", "nan"], "NB304", "--dt"),
+    ):  # fmt: skip
+        done = nirbridge(*words)
+        assert done.codes == [code]
+        assert says in done.err
+    assert left(tmp_path) == []
+
+
 # --- the process -----------------------------------------------------------------------------
 
 
@@ -325,7 +395,38 @@ def test_nobody_reads(words: list[object]) -> None:
     os.close(writer)
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
-    assert done.returncode != 0
+    assert done.returncode == (3 if "gone" in words else 141)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize(
+    "words", [["--help"], ["targets"], ["inspect", GOOD], ["inspect", "gone", "--json"], ["bogus"]]
+)
+def test_output_that_takes_nothing(words: list[object]) -> None:
+    """What could not be shown is no success; what is refused is said where that can be."""
+    with Path("/dev/full").open("w") as full:
+        done = run(*words, stdout=full, stderr=subprocess.PIPE)
+        assert done.returncode == (2 if words == ["bogus"] else 3)
+        assert "Traceback" not in done.stderr
+        assert "Exception" not in done.stderr
+        done = run(*words, stdout=subprocess.PIPE, stderr=full)
+        assert done.returncode == (3 if "gone" in words or words == ["bogus"] else 0)
+        assert "Traceback" not in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_an_interruption_while_modules_are_imported(tmp_path: Path) -> None:
+    (tmp_path / "nirbridge").mkdir()
+    early = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"
+    (tmp_path / "nirbridge" / "__init__.py").write_text(early)
+    code = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "from nirbridge_command import main\nmain()"
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True,
+        timeout=50,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (130, "")
 
 
 def test_a_terminal_without_greek_letters() -> None:

@@ -106,8 +106,8 @@ def test_there_and_back(form: str, name: str, folder: Path, tmp_path: Path, run:
         (["deploy", "{folder}", "--input", "{new}/gone.npy"], "NB101"),
         (["deploy", "{folder}", "--input", str(RASTER)], "NB903"),
         (["deploy", "{folder}"], "NB903"),
-        (["export", "{folder}", "--format", "json", "-o", "{folder}/config.json"], "NB807"),
-        (["export", "{folder}", "--format", "samna", "-o", "{folder}/deployed.nir"], "NB807"),
+        (["export", "{folder}", "--format", "json", "-o", "{folder}/config.json"], "NB805"),
+        (["export", "{folder}", "--format", "samna", "-o", "{folder}/deployed.nir"], "NB805"),
         (["import", "{folder}/samna.json", "-o", "{new}/out", "--target", "bogus"], "NB806"),
     ],
 )

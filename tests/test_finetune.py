@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cache
+from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import nir
@@ -42,6 +45,20 @@ def codes(refusal: pytest.ExceptionInfo[Refused]) -> list[str]:
 @pytest.fixture(scope="module")
 def tuned() -> Deployment:
     return finetune(coarse(), X, Y, 15, rate=RATE, batch=16, validation=0.2, patience=15)
+
+
+@cache
+def _whole() -> bytes:
+    with TemporaryDirectory() as folder:
+        place = Path(folder) / "training.pt"
+        finetune(coarse(), X, Y, 1, checkpoint=place)
+        return place.read_bytes()
+
+
+def whole() -> dict[str, Any]:
+    """What a checkpoint after one epoch holds."""
+    found: dict[str, Any] = torch.load(BytesIO(_whole()), weights_only=True)
+    return found
 
 
 def test_a_coarse_network_gets_better(tuned: Deployment) -> None:
@@ -140,6 +157,47 @@ def test_checkpoints_of_another_training_are_refused(tmp_path: Path) -> None:
         assert codes(refusal) == ["NB812"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("parameters", {}), ("parameters", 3), ("best", {}), ("best", 7), ("best", None),
+        ("optimiser", {}), ("optimiser", {"state": {0: {}}}), ("optimiser", {"state": {"a": 1}}),
+        ("best_epoch", 99), ("best_epoch", -1), ("best_epoch", 0.5), ("best_epoch", True),
+        ("scores", []), ("scores", [(1, 2)]), ("scores", [(None, None, "x")]), ("scores", 1),
+        ("scores", [(None, None, None)]),
+    ],
+)  # fmt: skip
+def test_crafted_checkpoints_are_refused(name: str, value: Any, tmp_path: Path) -> None:
+    """With the right fingerprint: found before anything is trained."""
+    crafted = {**whole(), name: value}
+    torch.save(crafted, tmp_path / "training.pt")
+    with pytest.raises(Refused) as refusal:
+        finetune(coarse(), X, Y, 2, checkpoint=tmp_path / "training.pt")
+    assert codes(refusal) == ["NB812"]
+
+
+@pytest.mark.parametrize("part", ["parameters", "best", "state"])
+@pytest.mark.parametrize("change", ["cut", "nan", "huge"])
+def test_checkpoints_of_other_numbers_are_refused(part: str, change: str, tmp_path: Path) -> None:
+    crafted = whole()
+    held = crafted["optimiser"]["state"][0] if part == "state" else crafted[part]
+    name = "exp_avg" if part == "state" else "weights_in"
+    value = held[name].clone()
+    wrong = {"cut": value[..., :-1], "nan": value * np.nan, "huge": value * 0 + np.inf}
+    held[name] = wrong[change]
+    torch.save(crafted, tmp_path / "training.pt")
+    with pytest.raises(Refused) as refusal:
+        finetune(coarse(), X, Y, 2, checkpoint=tmp_path / "training.pt")
+    assert codes(refusal) == ["NB812"]
+
+
+def test_a_checkpoint_has_a_place_before_anything_is_trained(tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "gone" / "c.pt"):
+        with pytest.raises(Refused) as refusal:
+            finetune(coarse(), X, Y, 1, checkpoint=place, track=lambda _: 1 / 0)  # type: ignore
+        assert codes(refusal) == ["NB807"]
+
+
 def test_it_stops_when_nothing_gets_better() -> None:
     seen: list[int] = []
 
@@ -161,6 +219,7 @@ def test_it_stops_when_nothing_gets_better() -> None:
         (X, Y + 0.5, "NB804"),
         (X[0], Y[:1], "NB801"),
         (X[:0], Y[:0], "NB801"),
+        (X[:, :0], Y, "NB801"),
         (X * 0.5, Y, "NB801"),
         (X[..., :3], Y, "NB802"),
     ],

@@ -180,11 +180,12 @@ def test_nothing_is_executed(tmp_path: Path) -> None:
 
 def test_no_checkpoint_is_executed(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch", reason="torch is not installed")
-    from nirbridge.torch import checkpoints
+    from nirbridge.torch import XyloModule, checkpoints
 
+    module = XyloModule(convert(read(GOOD)))
     mark, place = tmp_path / "executed", tmp_path / "checkpoint.pt"
     torch.save({"fingerprint": "x", "scores": Trap(mark)}, place)
     with pytest.raises(Refused) as refused:
-        checkpoints.read(place, "x")
+        checkpoints.resume(place, "x", module, torch.optim.Adam(module.parameters()))
     assert refused.value.diagnostics[0].code == "NB812"
     assert not mark.exists()

@@ -160,13 +160,14 @@ def test_labels(nirbridge: Command, tmp_path: Path) -> None:
     np.save(tmp_path / "y.npy", np.zeros(len(batch), int))
     np.savez(tmp_path / "y.npz", y=np.zeros(len(batch), int))
     np.save(tmp_path / "few.npy", np.zeros(len(batch) + 1, int))
-    (tmp_path / "bad.npy").write_bytes(b"nothing")
+    for name in ("bad.npy", "bad.txt"):
+        (tmp_path / name).write_bytes(b"nothing")
     words = ["report", place, "--input", tmp_path / "x.npy", "-o", out, "--force", "--labels"]
     for name in ("y.npy", "y.npz"):
         assert nirbridge(*words, tmp_path / name).code == 0
         assert json.loads(out.with_suffix(".json").read_text())["drift"]["accuracy"] is not None
     for name, code in (("few.npy", "NB804"), ("bad.npy", "NB803"), ("gone.npy", "NB101"),
-                       ("x.csv", "NB101"), ("r.html", "NB803")):  # fmt: skip
+                       ("x.csv", "NB101"), ("bad.txt", "NB803"), ("r.html", "NB805")):  # fmt: skip
         assert nirbridge(*words, tmp_path / name).codes == [code], name
     assert nirbridge("report", place, "-o", out, "--labels", tmp_path / "y.npy").code == 2
 

@@ -156,6 +156,34 @@ def record(content: bytes, rng: random.Random) -> bytes:
     return json.dumps(tree).encode()
 
 
+def checkpoint(content: bytes, rng: random.Random) -> bytes:
+    """A file of torch's, whole, in which a part is cut, not finite, something else, or missing."""
+    import torch
+
+    try:
+        tree = torch.load(io.BytesIO(content), weights_only=True)
+    except Exception:  # noqa: BLE001  # damaged already: whatever torch raises
+        return content
+    *path, last = rng.choice(places_in(tree))
+    holder = tree
+    for key in path:
+        holder = holder[key]
+    value = holder[last]
+    if rng.random() < 0.1:
+        del holder[last]
+    elif isinstance(value, torch.Tensor) and rng.random() < 0.7:
+        change = rng.choice(NUMBERS)
+        flat = value.flatten()
+        holder[last] = rng.choice(
+            [value * change, flat[1:], flat[None], value[..., None], value.to(torch.int32)]
+        )
+    else:
+        holder[last] = rng.choice(VALUES)
+    out = io.BytesIO()
+    torch.save(tree, out)
+    return out.getvalue()
+
+
 # --- arrays ----------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ import shutil
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,9 @@ def readers(folder: Path) -> dict[str, Reader]:
         "Rockpool (.json)": Reader(".json", 4, _files(whole, "rockpool.json"), records, _imported),
         "samna (.json)": Reader(".json", 4, _files(whole, "samna.json"), records, _imported),
     }
+    if find_spec("torch") is not None:
+        kept = mutate.any_of(mutate.checkpoint, mutate.checkpoint, mutate.archive, mutate.damaged)
+        found["checkpoint (.pt)"] = Reader(".pt", 6, _checkpoint(folder), kept, _trained)
     for name, mutator in (
         ("config.json", records),
         ("deployment.json", records),
@@ -131,6 +135,19 @@ def _csv() -> bytes:
     return ("time,channel\n" + "".join(f"{k}e-4,{k % 2}\n" for k in range(20))).encode()
 
 
+def _checkpoint(folder: Path) -> tuple[bytes, ...]:
+    place = folder / "training.pt"
+    _train(place, 1)
+    return (place.read_bytes(),)
+
+
+def _train(place: Path, epochs: int) -> nirbridge.Deployment:
+    x = np.random.default_rng(0).integers(0, 2, (4, 5, 2), np.uint8)
+    deployment = convert(read(GOOD), method="global")
+    y = np.arange(4) % 2
+    return nirbridge.finetune(deployment, x, y, epochs, batch=4, checkpoint=place, track=list)
+
+
 # --- what is done with a file ----------------------------------------------------------------
 
 
@@ -166,6 +183,12 @@ def _imported(path: Path, out: Path) -> None:
     made = nirbridge.imported(config)
     made.save(out / "imported")
     made.simulate(np.ones((2, config.n_in), np.uint8))
+
+
+def _trained(path: Path, out: Path) -> None:
+    place = out / "training.pt"
+    shutil.copy(path, place)
+    _train(place, 2).simulate(np.ones((2, 2), np.uint8))
 
 
 def _deployment(whole: Path, name: str) -> Callable[[Path, Path], None]:

@@ -35,7 +35,7 @@ def write(found: Bench, path: Path, force: bool) -> None:
     """Write the heat map, whole or not at all; raises as :func:`check_picture`."""
     check_picture(path, force)
     figure = heat_map(found)
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with replacing(path, force) as temporary, temporary.open("wb") as file:
         figure.savefig(file, format=path.suffix[1:], dpi=150)
 
 

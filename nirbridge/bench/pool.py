@@ -18,6 +18,7 @@ import nirbridge
 from nirbridge.bench.job import CRASHED, FAILED, TIMEOUT, Job, Result, failure
 from nirbridge.bench.worker import JOB, LOG, RESULT
 from nirbridge.diagnostics import refuse
+from nirbridge.files import workplace
 from nirbridge.optional import need
 
 CONNECT = 15.0  # seconds for a cluster to answer
@@ -51,19 +52,20 @@ def run_job(job: Job, stop: threading.Event | None = None) -> Result:
 
 
 def _run(job: Job, stop: threading.Event) -> Result:
-    with tempfile.TemporaryDirectory(prefix="nirbridge-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
+    with workplace(Path(tempfile.gettempdir())) as folder:
         (folder / JOB).write_bytes(pickle.dumps(job))
         with (folder / LOG).open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-c", _START, str(Path(nirbridge.__file__).parents[1]), name],
-                stdin=subprocess.DEVNULL,
+                [sys.executable, "-c", _START, str(Path(nirbridge.__file__).parents[1]), folder],
+                stdin=subprocess.PIPE,  # which ends with this process, however that ends
                 stdout=log,
                 stderr=log,
                 env=_environment(job.threads),
                 start_new_session=True,  # so that what it starts is stopped with it
             )
-            in_time = _wait(process, job.timeout, stop)
+            assert process.stdin is not None
+            with process.stdin:
+                in_time = _wait(process, job.timeout, stop)
         result = folder / RESULT
         if result.is_file():
             found = pickle.loads(result.read_bytes())

@@ -1,7 +1,7 @@
 """The process of one simulator: :func:`main` runs one job and leaves its result in a file.
 
-Frameworks print, hang and crash. So the result goes through a file, and the process ends itself
-soon after its time even if the one that started it is gone.
+Frameworks print, hang and crash. So the result goes through a file. The process ends itself when
+the one that started it is gone, or, if a framework lets no other thread run, soon after its time.
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ import faulthandler
 import os
 import pickle
 import platform
+import shutil
+import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -34,6 +37,8 @@ T = TypeVar("T")
 def main(folder: str) -> None:
     """Run the job in ``folder`` and end the process, without waiting for a framework's threads."""
     place = Path(folder)
+    _end_with_parent(place)
+    tempfile.tempdir = folder
     job = pickle.loads((place / JOB).read_bytes())
     faulthandler.dump_traceback_later(job.timeout + GRACE, exit=True)
     partial = place / "partial"
@@ -41,6 +46,24 @@ def main(folder: str) -> None:
     partial.replace(place / RESULT)
     sys.stdout.flush()
     os._exit(0)
+
+
+def _end_with_parent(folder: Path) -> None:
+    """Watch stdin, a pipe that ends with the process at its other end; what runs here gets none."""
+    pipe = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+
+    def watch() -> None:
+        while os.read(pipe, 1):
+            pass
+        shutil.rmtree(folder, ignore_errors=True)
+        if hasattr(os, "killpg"):
+            os.killpg(0, signal.SIGKILL)  # with what a framework has started
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def work(job: Job) -> Result:

@@ -16,7 +16,7 @@ from nirbridge.check.models import MODELS, Run, chip_run
 from nirbridge.diagnostics import Refused, refuse
 from nirbridge.intformat import INPUT_SPIKES
 from nirbridge.progress import Track
-from nirbridge.rasters import check_raster
+from nirbridge.rasters import check_samples
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -176,8 +176,7 @@ def check(
         NB801, NB802 for the raster, NB804 for the labels.
 
     """
-    counts = check_raster(raster, deployment.n_in)
-    counts = counts if counts.ndim == 3 else counts[None]
+    counts = check_samples(raster, deployment.n_in)
     expected = check_labels(labels, len(counts), deployment.config.n_out)
     starts = list(range(0, len(counts), CHUNK)) or [0]
     runs: list[list[Run]] = [[] for _ in MODELS]

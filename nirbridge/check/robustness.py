@@ -19,7 +19,7 @@ from nirbridge.diagnostics import diagnose, refuse, refuse_all
 from nirbridge.intformat import INT8, INT16, THRESHOLD
 from nirbridge.mapping.config import XyloConfig
 from nirbridge.optional import need
-from nirbridge.rasters import check_raster
+from nirbridge.rasters import check_samples
 from nirbridge.simulate import simulate
 from nirbridge.simulate.integer import cores
 
@@ -135,12 +135,10 @@ def robustness(
         what is perturbed, NB903 for an attack without torch.
 
     """
-    counts = check_raster(raster, deployment.n_in)
-    counts = counts if counts.ndim == 3 else counts[None]
+    counts = check_samples(raster, deployment.n_in)
     wanted = check_labels(labels, len(counts), deployment.config.n_out)
-    if wanted is None or not len(wanted):
-        limit = f"{len(counts) or 'some'} labels"
-        raise refuse("NB804", node="labels", limit=limit, found="none")
+    if wanted is None:
+        raise refuse("NB804", node="labels", limit=f"{len(counts)} labels", found="none")
     levels, bounds = list(levels), list(attack)
     refuse_all(_wrong([*levels, *bounds], draws))
     names = parameters(perturbs)

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge.diagnostics import refuse
 from nirbridge.energy.cycles import Cycles, busiest, cycles
 from nirbridge.mapping import XyloConfig
-from nirbridge.rasters import check_raster
+from nirbridge.rasters import check_samples
 from nirbridge.simulate import Recording, State, simulate
 from nirbridge.targets.power import ChipPower
 
@@ -87,12 +86,8 @@ def measure(config: XyloConfig, chip: ChipPower, raster: Any) -> Activity:
         NB801, NB802 for a raster that does not fit, or that has no step.
 
     """
-    counts = check_raster(raster, config.n_in)
-    counts = counts if counts.ndim == 3 else counts[None]
+    counts = check_samples(raster, config.n_in)
     samples, steps, _ = counts.shape
-    if not samples * steps:
-        limit = "at least one step of one sample"
-        raise refuse("NB801", node="raster", limit=limit, found=f"shape {counts.shape}")
     peak: Cycles | None = None
     sizes = (config.n_in, config.n_hidden, config.n_hidden, config.n_out)
     present = [np.zeros(n) for n in sizes]

@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 
 from nirbridge.diagnostics import Refused, refuse
+from nirbridge.files import check_readable
 from nirbridge.graph.hdf5_strings import ELEMENT, Strings
 
 MAX_DEPTH = 32
@@ -42,14 +43,7 @@ def load(path: Path, max_bytes: int, attributes: tuple[str, ...] = ()) -> dict[s
         NB108 (not numbers or strings), NB109 (too deep, or too much).
 
     """
-    try:
-        if not path.is_file():
-            raise refuse("NB101", limit="a readable file", found=str(path))
-        with path.open("rb"):
-            pass
-    except OSError as error:
-        found = f"{path}: {error.strerror}"
-        raise refuse("NB101", limit="a readable file", found=found) from None
+    check_readable(path, "an HDF5 file")
     try:
         with (
             path.open("rb") as raw,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from copy import copy
+from io import BytesIO
 from pathlib import Path
 
 import nir
@@ -35,8 +36,10 @@ def write(graph: nir.NIRGraph, path: str | os.PathLike[str]) -> None:
     refuse_all(verify(graph))
     refuse_all(_check_metadata(graph, ""))
     complete = _with_input_shapes(graph, infer(inline(graph))[0], "")
+    content = BytesIO()
+    nir.write(content, complete)
     with replacing(Path(path)) as temporary:
-        nir.write(str(temporary), complete)
+        temporary.write_bytes(content.getbuffer())
 
 
 def _check_metadata(node: nir.NIRNode, path: str) -> Iterator[Diagnostic]:

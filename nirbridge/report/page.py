@@ -5,10 +5,9 @@ from __future__ import annotations
 from hashlib import sha256
 from pathlib import Path
 
-from nirbridge.deployment import CONFIG, RECORD
-from nirbridge.diagnostics import refuse
 from nirbridge.files import check_new, check_suffix, replacing
 from nirbridge.graph.read import repairs
+from nirbridge.places import check_own
 from nirbridge.report import pictures, tables
 from nirbridge.report.facts import stepping, to_json
 from nirbridge.report.figures.style import HUES
@@ -18,10 +17,8 @@ from nirbridge.report.templates import render
 SUFFIXES = (".html", ".htm")
 
 
-def check_page(path: Path, force: bool, made: Path | None = None) -> None:
+def check_page(path: Path, force: bool) -> None:
     """Whether :func:`write` will be able to write there; best asked before simulating.
-
-    ``made``: a folder for a deployment, which will be written, or replaced, before the page.
 
     Raises
     ------
@@ -31,16 +28,9 @@ def check_page(path: Path, force: bool, made: Path | None = None) -> None:
 
     """
     check_suffix(path, SUFFIXES)
-    facts = path.with_suffix(".json")
-    beside = made is not None and path.resolve().parent == made.resolve()
-    if facts.name in (CONFIG, RECORD) and (beside or (path.parent / RECORD).is_file()):
-        limit, found = "a name of its own", f"{facts.name} is a file of the deployment"
-        raise refuse(
-            "NB805", node=path.name, limit=limit, found=found, remedy="choose another name"
-        )
-    if not beside:
-        for each in (path, facts):
-            check_new(each, force)
+    for each in (path, path.with_suffix(".json")):
+        check_own(each)
+        check_new(each, force)
 
 
 def write(story: Story, path: Path, force: bool = False) -> None:
@@ -55,7 +45,7 @@ def write(story: Story, path: Path, force: bool = False) -> None:
     check_page(path, force)
     facts = to_json(story.to_dict()) + "\n"
     page = html(story, sha256(facts.encode()).hexdigest())
-    with replacing(path.with_suffix(".json")) as beside, replacing(path) as temporary:
+    with replacing(path.with_suffix(".json"), force) as beside, replacing(path, force) as temporary:
         beside.write_text(facts, encoding="utf-8")
         temporary.write_text(page, encoding="utf-8")
 

@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from nirbridge.deployment import CONFIG, GRAPHS, RECORD
 from nirbridge.origin import File
+from nirbridge.places import CONFIG, GRAPHS, RECORD
 
 PACKAGES = ("nirbridge", "nir", "numpy", "h5py", "numba", "matplotlib", "jinja2")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,15 +22,7 @@ if TYPE_CHECKING:
     from nirbridge.torch.training import Progress
 
 SCHEMA = "nirbridge/finetuning 1"
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """What a file holds: how far the training came, its parameters and its optimiser."""
-
-    progress: Progress
-    parameters: dict[str, torch.Tensor]
-    optimiser: dict[str, Any]
+MOMENTS = ("exp_avg", "exp_avg_sq")  # what Adam keeps of each parameter
 
 
 def fingerprint(
@@ -63,12 +55,16 @@ def write(
         "parameters": module.state_dict(),
         "optimiser": optimiser.state_dict(),
     }
+    whole = BytesIO()  # torch's own file ends in errors without a reason when the disk is full
+    torch.save(content, whole)
     with replacing(path) as temporary:
-        torch.save(content, temporary)
+        temporary.write_bytes(whole.getbuffer())
 
 
-def read(path: Path, mark: str) -> Checkpoint | None:
-    """The checkpoint in a file; None if there is no such file.
+def resume(
+    path: Path, mark: str, module: XyloModule, optimiser: torch.optim.Optimizer
+) -> Progress | None:
+    """Carry on from the checkpoint in a file; None if there is no such file.
 
     Raises
     ------
@@ -76,28 +72,63 @@ def read(path: Path, mark: str) -> Checkpoint | None:
         NB812 if it is damaged, or of another training.
 
     """
-    from nirbridge.torch.training import Progress, Score
-
     if not path.exists():
         return None
     limit = "a checkpoint of this network, these data and these settings"
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         found = content["fingerprint"]
-        scores = [Score(*score) for score in content["scores"]]
-        progress = Progress(content["best"], scores, content["best_epoch"])
-        checkpoint = Checkpoint(progress, content["parameters"], content["optimiser"])
     except Exception as error:  # noqa: BLE001  # whatever torch raises over a damaged file
         said = f"{path.name}: {type(error).__name__}"
         raise refuse("NB812", node="checkpoint", limit=limit, found=said) from None
     if found != mark:
         raise refuse("NB812", node="checkpoint", limit=limit, found=f"{path.name} of another")
-    return checkpoint
+    try:
+        progress = _progress(content, module)
+        _restore(content, module, optimiser)
+    except Exception as error:  # noqa: BLE001  # as above
+        said = " ".join(f"{path.name}: {type(error).__name__}: {error}".split())[:120]
+        raise refuse("NB812", node="checkpoint", limit="an undamaged one", found=said) from None
+    return progress
 
 
-def restore(
-    checkpoint: Checkpoint, module: XyloModule, optimiser: torch.optim.Optimizer
+def _progress(content: dict[str, Any], module: XyloModule) -> Progress:
+    from nirbridge.torch.training import Progress, Score
+
+    scores = [Score(*score) for score in content["scores"]]
+    for score in scores:
+        known = [x for x in score if x is not None]
+        if score.loss is None or not all(isinstance(x, float) for x in known):
+            raise ValueError("scores that are no numbers")
+    best, epoch = content["best"], content["best_epoch"]
+    if type(epoch) is not int or not 0 <= epoch < len(scores):
+        raise ValueError(f"epoch {epoch!r} of {len(scores)}")
+    _load(module, best)
+    return Progress(best, scores, epoch)
+
+
+def _restore(
+    content: dict[str, Any], module: XyloModule, optimiser: torch.optim.Optimizer
 ) -> None:
-    """Carry on from a checkpoint."""
-    module.load_state_dict(checkpoint.parameters)
-    optimiser.load_state_dict(checkpoint.optimiser)
+    """Parameters, and what Adam remembers of each; its rates follow from the settings."""
+    _load(module, content["parameters"])
+    own = optimiser.state_dict()["param_groups"]
+    state = content["optimiser"]["state"]
+    trained = [p for group in optimiser.param_groups for p in group["params"]]
+    for index, kept in state.items():
+        shapes = {"step": torch.Size([]), **dict.fromkeys(MOMENTS, trained[index].shape)}
+        if {name: value.shape for name, value in kept.items()} != shapes:
+            raise ValueError("an optimiser of other parameters")
+        if not all(value.isfinite().all() and value.is_floating_point() for value in kept.values()):
+            raise ValueError("an optimiser that is not finite")
+    optimiser.load_state_dict({"state": state, "param_groups": own})
+
+
+def _load(module: XyloModule, parameters: dict[str, torch.Tensor]) -> None:
+    """Load parameters of the module's names, shapes and ranges."""
+    module.load_state_dict(parameters)
+    before = [value.detach().clone() for value in module.parameters()]
+    module.keep_in_range()
+    for value, given in zip(module.parameters(), before, strict=True):
+        if not torch.equal(value, given):  # nor is NaN equal to anything
+            raise ValueError("parameters beyond their ranges")

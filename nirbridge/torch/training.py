@@ -194,14 +194,13 @@ def train(
     module = XyloModule(deployment, settings.decays).to(place)
     trainer = Trainer(module, x, y, settings, loss)
     mark = checkpoints.fingerprint(deployment, x, y, settings, loss)
-    before = None if checkpoint is None else checkpoints.read(checkpoint, mark)
+    before = None
+    if checkpoint is not None:
+        before = checkpoints.resume(checkpoint, mark, module, trainer.optimiser)
     with quick():
+        state = before or Progress({})
         if before is None:
-            state = Progress({})
             state.add(trainer.score(), module)
-        else:
-            checkpoints.restore(before, module, trainer.optimiser)
-            state = before.progress
         left = list(range(state.epoch + 1, settings.epochs + 1))
         for number in (track or bar("training"))(left):
             if state.epoch - state.best_epoch >= settings.patience:
