@@ -18,7 +18,7 @@ from nirbridge.check import ideal
 from nirbridge.check.advice import advice
 from nirbridge.check.drift import Drift
 from nirbridge.check.ladder import Rung, turning
-from nirbridge.check.metrics import UNDECIDED, decisions
+from nirbridge.check.metrics import UNDECIDED, answers, decisions
 from nirbridge.origin import Origin, fingerprint
 from nirbridge.report import tables, verdict
 from nirbridge.report.page import html
@@ -88,9 +88,10 @@ def test_silence_decides_nothing() -> None:
     counts = np.zeros((4, 3, 3))
     counts[1, 0, 0] = counts[2, 0, 1] = 1
     counts[3] = 2  # all alike
-    assert decisions(counts).tolist() == [UNDECIDED, 0, 1, UNDECIDED]
-    assert decisions(counts[:, :, :1]).tolist() == [UNDECIDED, 0, UNDECIDED, 0]
-    assert decisions(counts[:0]).tolist() == []
+    assert answers(counts).tolist() == [UNDECIDED, 0, 1, UNDECIDED]
+    assert decisions(counts).tolist() == [0, 0, 1, 0]
+    assert answers(counts[:, :, :1]).tolist() == [UNDECIDED, 0, UNDECIDED, 0]
+    assert answers(counts[:0]).tolist() == []
 
 
 def silenced() -> Deployment:

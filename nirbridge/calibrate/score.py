@@ -106,7 +106,7 @@ class Judge:
         largest = float(np.abs(wanted).max(axis=1).mean()) or 1.0
         return Score(
             float(np.mean(decisions(found[:, None]) != choice)),
-            _lead(np.maximum(choice, 0), wanted, found) / largest,
+            _lead(choice, wanted, found) / largest,
             _relative(wanted, found),
             _relative(hidden, self._hidden(run)),
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge.check.metrics import Difference, compare, decisions
+from nirbridge.check.metrics import Difference, answers, compare
 from nirbridge.check.models import kept, trained_run
 from nirbridge.simulate import simulate_continuous
 
@@ -50,5 +50,5 @@ def against_ideal(deployment: Deployment, counts: NDArray[Any]) -> Ideal:
         for p in deployment.placement.hidden
         if p.name in trained.spikes
     )
-    same = decisions(found.output) == decisions(trained.output)
+    same = answers(found.output) == answers(trained.output)
     return Ideal(len(counts), populations, float(np.mean(same)))

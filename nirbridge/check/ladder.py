@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.check.advice import advice
-from nirbridge.check.metrics import UNDECIDED, Difference, compare, decisions, output_distance
+from nirbridge.check.metrics import UNDECIDED, Difference, answers, compare, output_distance
 from nirbridge.check.models import MODELS, Run
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def climb(
 ) -> tuple[Rung, ...]:
     """A rung for each of :data:`nirbridge.check.models.MODELS`, of its run on all samples."""
     trained = runs[0]
-    choices = np.stack([decisions(run.output) for run in runs])
+    choices = np.stack([answers(run.output) for run in runs])
     alike = [float(x.mean()) if x.size else 1.0 for x in choices == choices[0]]
     turned = turning(choices)
     rungs = []

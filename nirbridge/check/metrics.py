@@ -61,13 +61,21 @@ def cosine(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 def decisions(output: NDArray[Any]) -> NDArray[np.int64]:
     """Index of the output with the largest sum over time for each sample of (B, T, n).
 
-    The sum is a spike count, or the mean membrane times T. The lowest index wins a tie. Where all
-    outputs say the same, silence above all, nothing is decided: :data:`UNDECIDED`. A single output
-    decides 0 unless it is silent.
+    The sum is a spike count, or the mean membrane times T. The lowest index wins a tie, as where
+    frameworks count what is right.
+    """
+    return np.asarray(np.argmax(np.asarray(output).sum(axis=1), axis=1), np.int64)
+
+
+def answers(output: NDArray[Any]) -> NDArray[np.int64]:
+    """The same for the check, which no luck may pass: a network that is silent decides nothing.
+
+    Where all outputs say the same it is :data:`UNDECIDED`; a single output decides 0 unless it is
+    silent.
     """
     sums = np.asarray(output).sum(axis=1)
     same = (sums == (sums[:, :1] if sums.shape[1] > 1 else 0)).all(axis=1)
-    return np.where(same, UNDECIDED, np.argmax(sums, axis=1)).astype(np.int64)
+    return np.where(same, UNDECIDED, decisions(output))
 
 
 def output_distance(reference: NDArray[Any], found: NDArray[Any]) -> float:
