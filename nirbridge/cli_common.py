@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table
 
 DIFFERS, USAGE, REFUSED, BROKEN = 1, 2, 3, 141
 
@@ -112,13 +114,27 @@ def needs(value: object, name: str, other: object, other_name: str) -> None:
 
 
 def show(*shown: RenderableType) -> None:
-    """Print on the terminal."""
+    """Print on the terminal; where it is narrow, cells go on in the next line and are not cut."""
     from rich.console import Console
 
     # no markup: what looks like it is the user's own name of a node or a file
     console = Console(highlight=False, markup=False, emoji=False)
     for each in shown:
+        for table in _tables(each):
+            for column in (c for c in table.columns if not c.no_wrap):
+                column.overflow = "fold"
         console.print(each)
+
+
+def _tables(shown: RenderableType) -> Iterator[Table]:
+    from rich.console import Group
+    from rich.table import Table
+
+    if isinstance(shown, Table):
+        yield shown
+    elif isinstance(shown, Group):
+        for each in shown.renderables:
+            yield from _tables(each)
 
 
 def show_json(content: Any) -> None:

@@ -481,3 +481,13 @@ def test_all_chips_are_listed_with_what_sources_disagree_about(nirbridge: Comman
     found = nirbridge("targets", "--json").json
     assert "64 000" in found["xylo-audio-2"]["entries"]["note"]
     assert found["xylo-1"]["weight_bits"]["value"] == 8
+
+
+def test_narrow_terminals_cut_nothing(
+    nirbridge: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    for words in (("targets",), ("inspect", GRAPHS / "digits_conv.nir")):
+        done = nirbridge(*words)
+        assert "…" not in done.out
+        assert max(map(len, done.out.splitlines())) <= 50

@@ -71,7 +71,5 @@ def _power(found: Energy) -> list[RenderableType]:
 
 def _figures(found: Energy) -> Table:
     table = _table(tables.sources(found))
-    for column in table.columns:
-        column.overflow = "fold"
     table.columns[1].justify, table.columns[1].no_wrap = "right", True
     return table

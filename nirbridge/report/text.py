@@ -253,7 +253,7 @@ def _use(use: Use | None) -> Text:
 def targets(chips: Iterable[ChipSpec]) -> Table:
     """All limits of all chips, then the formats that they share, with what sources say."""
     table = Table("target", "limit", "value", "standing")
-    table.add_column("source", overflow="fold")
+    table.add_column("source")
     for chip in chips:
         head = f"{chip.name}\n{chip.part}, {chip.arithmetic}"
         _limits(table, head, chip.limits() | clock(chip))
