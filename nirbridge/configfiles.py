@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +27,7 @@ from nirbridge.mapping.export_rockpool import (
 )
 from nirbridge.mapping.export_samna import notes, samna_chip, to_samna
 from nirbridge.mapping.import_samna import from_samna, is_samna
-from nirbridge.rasterfiles import DAMAGE, read_array
+from nirbridge.rasterfiles import DAMAGE, opened_npz, read_array
 from nirbridge.targets import TARGETS
 
 MAX_BYTES = 2**27  # of a file, and of all arrays in one: the largest chip needs a third of it
@@ -253,7 +252,7 @@ def _read_arrays(place: Path) -> Any:
 def _read_npz(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     left = MAX_BYTES
-    with zipfile.ZipFile(path) as archive:
+    with opened_npz(path) as archive:
         for member in archive.infolist():
             name = member.filename.removesuffix(".npy")
             if name == UNREAD:

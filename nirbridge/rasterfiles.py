@@ -33,6 +33,8 @@ from nirbridge.simulate.recording import RECORDED
 
 KNOWN = (".npy", ".npz", ".csv", *SUFFIXES)
 
+PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
 # What is raised over damaged files; RuntimeError by zipfile for encrypted ones.
 DAMAGE = (
     OSError,
@@ -166,7 +168,7 @@ def _no_suffix(path: Path) -> Refused:
 
 def _read_npz(path: Path, wanted: str) -> dict[str, NDArray[Any]]:
     """The arrays ``x`` and ``y`` of a file, one of which must be there."""
-    with zipfile.ZipFile(path) as archive:
+    with opened_npz(path) as archive:
         sizes = {i.filename: i.file_size for i in archive.infolist()}
         if f"{wanted}.npy" not in sizes:
             names = sorted(name.removesuffix(".npy") for name in sizes)[:8]
@@ -179,6 +181,18 @@ def _read_npz(path: Path, wanted: str) -> dict[str, NDArray[Any]]:
                 with archive.open(f"{name}.npy") as file:
                     arrays[name] = read_array(file, sizes[f"{name}.npy"], f"{path.name}:{name}")
     return arrays
+
+
+def opened_npz(path: Path) -> zipfile.ZipFile:
+    """An archive whose members are stored or deflated, as NumPy writes them.
+
+    Other ways of compression may claim gigabytes to begin with: ValueError.
+    """
+    archive = zipfile.ZipFile(path)
+    if any(i.compress_type not in PLAIN for i in archive.infolist()):
+        archive.close()
+        raise ValueError("compressed as NumPy does not do it")
+    return archive
 
 
 def read_array(

@@ -21,7 +21,7 @@ import pytest
 
 import nirbridge
 from benchmarks.fuzz import mutate
-from nirbridge import Dynamics, Refused, convert, read
+from nirbridge import Dynamics, Refused, convert, read, read_config
 from nirbridge.graph.write import write
 from nirbridge.rasterfiles import read_raster
 from tests.conftest import GRAPHS
@@ -267,6 +267,25 @@ def test_array_of_a_type_with_an_old_name(tmp_path: Path) -> None:
     place = tmp_path / "raster.npy"
     place.write_bytes(mutate.npy(mutate.described("(1, 2)", "|a1"), bytes(16)))
     assert refusal(lambda: read_raster(place, 2)) == ["NB801"]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_archive_that_numpy_does_not_write(method: int, tmp_path: Path) -> None:
+    """LZMA may claim a dictionary of gigabytes before the first byte."""
+    place = tmp_path / "raster.npz"
+    with zipfile.ZipFile(place, "w", method) as archive:
+        archive.writestr("x.npy", mutate.npy(mutate.described("(1, 2)", "|u1"), bytes(2)))
+    assert refusal(lambda: read_raster(place, 2)) == ["NB803"]
+    assert refusal(lambda: read_config(place, "xylo-audio-2")) == ["NB705"]
+
+
+def test_enumerations_are_their_numbers(tmp_path: Path) -> None:
+    """Whose names, if two have one value, no file could hold."""
+    kind = h5py.enum_dtype({"a": 1, "b": 2}, "i8")
+    place = edited(tmp_path / "graph.nir", put("node/nodes/input/shape", np.array([2], kind)))
+    shape = read(place).nodes["input"].input_type["input"]
+    assert shape.tolist() == [2]
+    assert shape.dtype.metadata is None
 
 
 def test_archive_that_claims_gigabytes(tmp_path: Path) -> None:

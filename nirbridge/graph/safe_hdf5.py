@@ -148,7 +148,9 @@ class _Reader:
         if _check_filters(dataset, name):
             self._check_chunks(dataset, name)
         if string is None:
-            return dataset[()]
+            value = dataset[()]
+            # an enumeration is its numbers; its names, which may be damaged, go no further
+            return value.view(np.dtype(value.dtype.str)) if value.dtype.metadata else value
         self._spend_objects(name, depth, size)
         value = dataset[()] if string.length is not None else self._strings(dataset, name)
         return value.decode("utf-8") if isinstance(value, bytes) else value
